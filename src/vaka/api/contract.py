@@ -1,0 +1,70 @@
+"""What operator, trainer and server pods agree on: labels, ports, paths, the report, exit codes."""
+
+import msgspec
+
+from vaka.api.trainingjob import TrainingJobSpec
+from vaka.api.types import Metric
+
+LABEL_JOB = "vaka.dev/training-job"
+LABEL_SERVICE = "vaka.dev/inference-service"
+LABEL_DIGEST = "vaka.dev/model-digest"
+
+HTTP_PORT = 8080
+"""The server's requests, probes, /metrics and /report."""
+REPORT_PORT = 9464
+"""The trainer's /report and /metrics."""
+
+DATASETS_IN_IMAGE = "/datasets"
+"""Where the datasets image holds the packaged data sets, a folder each."""
+DATASET_MOUNT = "/mnt/vaka/dataset"
+OUTPUT_MOUNT = "/mnt/vaka/output"
+MODEL_MOUNT = "/mnt/vaka/model"
+SCRATCH_MOUNT = "/tmp"
+
+RUN_ENV = "VAKA_RUN"
+"""JSON of a Run: what the trainer shall do."""
+TERMINATION_LOG = "/dev/termination-log"
+"""The trainer's last report; Kubernetes keeps 4096 bytes of it."""
+
+PACKAGED_DATASETS = ("mnist", "fashion-mnist", "photo-patches")
+
+EXIT_DATA = 65
+"""The data set is broken: trying again cannot help (sysexits' EX_DATAERR)."""
+EXIT_CONFIG = 78
+"""The specification is wrong: trying again cannot help (sysexits' EX_CONFIG)."""
+PERMANENT_EXITS = (EXIT_DATA, EXIT_CONFIG)
+
+
+class Run(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    """One training run. Inside a pod every storageUri is file://, s3:// or https://: the operator has
+    mounted what pkg:// and pvc:// mean; `public_output` is the name that people know the result by."""
+
+    name: str
+    namespace: str
+    uid: str
+    spec: TrainingJobSpec
+    public_output: str
+
+
+class PublishedModel(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
+    uri: str
+    digest: str
+    metrics: list[Metric] = []
+
+
+class Report(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
+    """What a pod says of itself at GET /report, and the trainer last in its termination message.
+
+    reason is one CamelCase word of `vaka.api.reasons`; message is a sentence that says what is wrong
+    and what to do. While `waiting`, the pod tries again by itself: nothing is lost.
+    """
+
+    reason: str
+    message: str = ""
+    waiting: bool = False
+    progress_percentage: int | None = None
+    estimated_remaining_seconds: int | None = None
+    step: int | None = None
+    epoch: int | None = None
+    metrics: list[Metric] = []
+    model: PublishedModel | None = None

@@ -1,0 +1,50 @@
+"""Every reason that a condition or a report may give: one list, so that people and code share the words."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    # A TrainingJob on its way
+    CREATED = "JobCreated"
+    INVALID_SPEC = "InvalidSpec"
+    OBJECT_REFUSED = "ObjectRefused"
+    NAME_TAKEN = "NameTaken"
+    CLEANING_UP = "CleaningUp"
+    POD_REFUSED = "PodRefused"
+    UNSCHEDULABLE = "Unschedulable"
+    VOLUME_PENDING = "VolumePending"
+    SECRET_MISSING = "SecretMissing"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINER_REFUSED = "ContainerRefused"
+    CONTAINER_STARTING = "ContainerStarting"
+    SUSPENDED = "Suspended"
+    RESUMED = "Resumed"
+    RESTARTING = "Restarting"
+    # What a trainer reports
+    STARTING = "Starting"
+    LOADING_DATASET = "LoadingDataset"
+    DATASET_NOT_FOUND = "DatasetNotFound"
+    STORAGE_UNREACHABLE = "StorageUnreachable"
+    TRAINING = "Training"
+    PUBLISHING = "Publishing"
+    SUCCEEDED = "Succeeded"
+    # Why it failed
+    DATASET_INVALID = "DatasetInvalid"
+    CONFIG_INVALID = "ConfigInvalid"
+    NON_FINITE_LOSS = "NonFiniteLoss"
+    OUT_OF_MEMORY = "OutOfMemory"
+    TRAINER_FAILED = "TrainerFailed"
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    RESULT_UNKNOWN = "ResultUnknown"
+    # An InferenceService
+    WAITING_FOR_TRAINING_JOB = "WaitingForTrainingJob"
+    TRAINING_JOB_NOT_FOUND = "TrainingJobNotFound"
+    TRAINING_JOB_FAILED = "TrainingJobFailed"
+    LOADING_MODEL = "LoadingModel"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    MODEL_INVALID = "ModelInvalid"
+    DIGEST_MISMATCH = "DigestMismatch"
+    CRASH_LOOP = "CrashLoop"
+    ROLLING_OUT = "RollingOut"
+    READY = "Ready"
