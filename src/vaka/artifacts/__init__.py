@@ -1,0 +1,1 @@
+"""The model folder: manifest, digests, publishing and verified reading."""

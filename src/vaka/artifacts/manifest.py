@@ -1,0 +1,80 @@
+"""manifest.json: what a model folder holds, what the model takes and gives, and where it came from.
+
+A model folder is `manifest.json` and the files that it lists by digest, `model.onnx` and
+`weights.safetensors` among them. The digest of the folder is the digest of the manifest's bytes.
+"""
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+MANIFEST = "manifest.json"
+GRAPH = "model.onnx"
+WEIGHTS = "weights.safetensors"
+
+Datatype = Literal[
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+]
+
+
+class Tensor(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    """A named input or output in the Open Inference Protocol's terms; -1 is a free dimension."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+
+
+class Signature(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+class File(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    sha256: str
+    size: int
+
+
+class ImageInput(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    """What the graph wants of a picture: raw values 0..255 in NCHW; the graph itself normalises them."""
+
+    height: int
+    width: int
+    channels: int
+
+
+class Manifest(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
+    format_version: Literal[1] = 1
+    name: str
+    architecture: str
+    task: str
+    signature: Signature
+    image: ImageInput | None = None
+    labels: list[str] = []
+    metrics: dict[str, float] = {}
+    hyperparameters: dict[str, Any] = {}
+    provenance: dict[str, str] = {}
+    files: dict[str, File]
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The manifest as the bytes that stand in manifest.json."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def digest_of(content: bytes) -> str:
+    """`sha256:` and the hexadecimal digest of the manifest's bytes."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()

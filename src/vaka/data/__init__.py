@@ -1,0 +1,1 @@
+"""Data sets: readers for what lies in a folder, and the packaged demo sets. Needs no torch."""

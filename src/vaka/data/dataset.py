@@ -1,0 +1,137 @@
+"""What readers give: images with their labels, split for training, and the error that names the file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["train", "validation", "test"]
+
+
+class DatasetError(Exception):
+    """The data set is broken: which file, and why. Trying again cannot help."""
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__(f"{file}: {why}")
+        self.file = file
+        self.why = why
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """Size of every image of a data set."""
+
+    channels: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}x{self.channels}"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images: pixels uint8 [n, channels, h, w], labels int64 [n] that index the class names."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: NDArray[np.bool_]) -> "Images":
+        return Images(self.pixels[index], self.labels[index])
+
+    @property
+    def shape(self) -> ImageShape:
+        return ImageShape(*self.pixels.shape[1:])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a folder holds: the splits that it names, its classes, and what a person should know of it.
+
+    `named` says that the classes have names of their own; otherwise they are the labels' numbers.
+    """
+
+    splits: Mapping[Split, Images]
+    classes: tuple[str, ...]
+    named: bool = True
+    notes: tuple[str, ...] = ()
+
+    def choose(self, split: str, source: Path) -> Images:
+        """One split's images, those of `all`, or by `auto` the best to measure with: test if there is one."""
+        if split == "all":
+            every = list(self.splits.values())
+            pixels, labels = ([getattr(images, part) for images in every] for part in ("pixels", "labels"))
+            return Images(np.concatenate(pixels), np.concatenate(labels))
+        order: tuple[Split, ...] = ("test", "validation", "train")
+        for name in order if split == "auto" else [name for name in order if name == split]:
+            if name in self.splits:
+                return self.splits[name]
+        raise DatasetError(source, f"has no {split} split: it has {', '.join(self.splits)}")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images to train on and others to measure with."""
+
+    train: Images
+    validation: Images
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def divide(parts: Parts, folder: Path, *, validation_fraction: float, seed: int) -> Dataset:
+    """Training and validation images: the folder's own split, else a seeded and stratified one."""
+    if "train" not in parts.splits:
+        raise DatasetError(folder, f"has only {' and '.join(parts.splits)} data: training needs train data")
+    train = parts.splits["train"]
+    _check_trainable(train, parts.classes, folder)
+    held_out = parts.splits.get("validation") or parts.splits.get("test")
+    if held_out:
+        return Dataset(train, held_out, parts.classes, parts.notes)
+    chosen = stratified(train.labels, validation_fraction, seed)
+    note = f"no test split: {chosen.sum():,} of {len(train):,} images are held out for validation"
+    return Dataset(train[~chosen], train[chosen], parts.classes, (*parts.notes, note))
+
+
+def stratified(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Mask bool [n] of round(n * fraction) labels, at least one, spread evenly over the classes."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    count = max(1, round(len(labels) * fraction))
+    chosen = np.zeros(len(labels), bool)
+    chosen[by_class[((np.arange(count) + 0.5) * len(labels) / count).astype(int)]] = True
+    return chosen
+
+
+def _check_trainable(train: Images, classes: tuple[str, ...], folder: Path) -> None:
+    present = np.unique(train.labels)
+    if len(present) < 2:
+        raise DatasetError(
+            folder, f"has one class only ({classes[present[0]]}): there is nothing to tell apart"
+        )
+    shape = train.shape
+    if min(shape.height, shape.width) < 8:
+        raise DatasetError(folder, f"has images of {shape}: they must be at least 8x8")
+
+
+def relabel(parts: Parts, classes: tuple[str, ...], folder: Path) -> Parts:
+    """The same images with labels that index `classes`, by name where the data set names its classes."""
+    if not parts.named:
+        most = max(int(images.labels.max()) for images in parts.splits.values())
+        if most >= len(classes):
+            raise DatasetError(folder, f"has label {most}: the model knows 0 to {len(classes) - 1}")
+        return replace(parts, classes=classes)
+    place = {name: index for index, name in enumerate(classes)}
+    used = {int(i) for images in parts.splits.values() for i in np.unique(images.labels)}
+    for name in (parts.classes[i] for i in sorted(used)):
+        if name not in place:
+            raise DatasetError(folder, f"has class {name}: the model knows {', '.join(classes)}")
+    index = np.array([place.get(name, -1) for name in parts.classes])
+    splits = {split: Images(images.pixels, index[images.labels]) for split, images in parts.splits.items()}
+    return replace(parts, splits=splits, classes=classes)
