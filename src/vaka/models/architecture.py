@@ -1,0 +1,79 @@
+"""What an architecture is to the rest: the interfaces between models, training and evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from vaka.api.hyperparameters import CNN
+from vaka.api.trainingjob import DatasetSpec
+from vaka.artifacts.manifest import ImageInput, Manifest, Signature
+from vaka.artifacts.runtime import Predict
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Metrics = dict[str, float]
+
+
+class Data(Protocol):
+    """A data set as its architecture reads it; `notes` are what a person should know of it."""
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """What is exported: a module from raw inputs to final outputs, and what it takes and gives."""
+
+    module: nn.Module
+    example: tuple[Tensor, ...]
+    signature: Signature
+    labels: list[str]
+    image: ImageInput | None = None
+
+
+class Learner(Protocol):
+    """One training run: network, data and what is to be learned. Deterministic given its seed."""
+
+    network: nn.Module
+    steps_per_epoch: int
+    samples_per_step: int
+
+    def loss(self, step: int) -> Tensor:
+        """The loss (a scalar) on the batch of this step. The batch depends on seed and step alone."""
+
+    def validate(self, network: nn.Module) -> Metrics:
+        """How good the network is on the validation data."""
+
+    def graph(self, network: nn.Module) -> Graph:
+        """The network as it is to be published."""
+
+    def test(self, predict: Predict) -> Metrics:
+        """The same measure of the published graph, for its manifest."""
+
+
+class Architecture(Protocol):
+    """A folder below vaka.models. Only `learner` may import torch."""
+
+    TASK: str
+
+    def read(self, source: Path, spec: DatasetSpec, scratch: Path) -> Data:
+        """The data set to train on; DatasetError where it is broken."""
+
+    def learner(self, data: Data, hyperparameters: CNN, device: str) -> Learner:
+        """A training run on that data."""
+
+    def evaluate(self, predict: Predict, manifest: Manifest, source: Path, options: Evaluation) -> Metrics:
+        """The measures of the task for a published model, on any data set of its task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What `vaka evaluate` was asked: format and split of the data, and where archives are unpacked."""
+
+    format: str
+    split: str
+    scratch: Path

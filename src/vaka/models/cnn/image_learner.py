@@ -1,0 +1,137 @@
+"""A training run of the image classifier: which images come at which step, the loss, the measures."""
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from vaka.api.hyperparameters import CNN
+from vaka.artifacts.manifest import ImageInput, Signature
+from vaka.artifacts.manifest import Tensor as TensorSpec
+from vaka.artifacts.runtime import Predict
+from vaka.data.dataset import Dataset, Images
+from vaka.models.architecture import Graph, Metrics
+from vaka.models.cnn.augment import augment, augmentation_for
+from vaka.models.cnn.evaluation import INPUT, OUTPUT, probabilities_of, scores
+from vaka.models.cnn.net import ConvNet
+from vaka.models.precision import autocast
+
+VALIDATION_BATCH = 512
+
+
+class Classifier(nn.Module):
+    """The network with the softmax that a published graph ends with."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        return functional.softmax(self.network(image), dim=1)
+
+
+class ImageLearner:
+    """See `vaka.models.architecture.Learner`."""
+
+    def __init__(self, data: Dataset, hyper: CNN, device: str) -> None:
+        self._data = data
+        self._hyper = hyper
+        self._device = device
+        self._augmentation = augmentation_for(data.train.shape.channels)
+        self._random = Generator(device)
+        self._order = Order(len(data.train), hyper.seed)
+        self.samples_per_step = min(hyper.batch_size, len(data.train))
+        self.steps_per_epoch = len(data.train) // self.samples_per_step
+        torch.manual_seed(hyper.seed)
+        network: nn.Module = _network(data, hyper)
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+
+    def loss(self, step: int) -> Tensor:
+        """Cross-entropy with smoothed labels (Szegedy et al. 2016) on the images of this step."""
+        images, labels = self._batch(step)
+        with autocast(self._device):
+            logits = self.network(images)
+        smoothing = self._hyper.label_smoothing
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> Metrics:
+        images = self._data.validation
+        right = 0
+        for start in range(0, len(images), VALIDATION_BATCH):
+            pixels = torch.from_numpy(images.pixels[start : start + VALIDATION_BATCH])
+            labels = torch.from_numpy(images.labels[start : start + VALIDATION_BATCH])
+            with autocast(self._device):
+                logits = network(self._images(pixels))
+            right += int((logits.argmax(1).cpu() == labels).sum())
+        return {"accuracy": right / len(images)}
+
+    def graph(self, network: nn.Module) -> Graph:
+        shape = self._data.train.shape
+        size = [shape.channels, shape.height, shape.width]
+        example = torch.from_numpy(self._data.train.pixels[:2]).float()
+        classes = list(self._data.classes)
+        return Graph(
+            module=Classifier(network).cpu().eval(),
+            example=(example,),
+            signature=Signature(
+                inputs=[TensorSpec(name=INPUT, datatype="FP32", shape=[-1, *size])],
+                outputs=[TensorSpec(name=OUTPUT, datatype="FP32", shape=[-1, len(classes)])],
+            ),
+            labels=classes,
+            image=ImageInput(height=shape.height, width=shape.width, channels=shape.channels),
+        )
+
+    def test(self, predict: Predict) -> Metrics:
+        images = self._data.validation
+        return scores(probabilities_of(predict, images), images.labels)
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        start = place * self.samples_per_step
+        chosen = self._order.of(epoch)[start : start + self.samples_per_step]
+        images = self._images(torch.from_numpy(self._data.train.pixels)[chosen])
+        if self._hyper.augment:
+            self._random.manual_seed(mixed(self._hyper.seed, step))
+            images = augment(images, self._augmentation, self._random)
+        labels = torch.from_numpy(self._data.train.labels)[chosen].to(self._device)
+        return images.contiguous(memory_format=torch.channels_last), labels
+
+    def _images(self, pixels: Tensor) -> Tensor:
+        return pixels.to(self._device).float()
+
+
+class Order:
+    """The order of the samples, another one in each epoch; it depends on seed and epoch alone."""
+
+    def __init__(self, samples: int, seed: int) -> None:
+        self._samples = samples
+        self._seed = seed
+        self._newest: tuple[int, Tensor] | None = None
+
+    def of(self, epoch: int) -> Tensor:
+        """Permutation int64 [samples] of this epoch."""
+        if self._newest is None or self._newest[0] != epoch:
+            random = Generator().manual_seed(mixed(self._seed, epoch))
+            self._newest = (epoch, torch.randperm(self._samples, generator=random))
+        return self._newest[1]
+
+
+def mixed(*numbers: int) -> int:
+    """One seed of several numbers; generators look at its low 32 bits only, so all must be in them."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _network(data: Dataset, hyper: CNN) -> ConvNet:
+    shape = data.train.shape
+    mean, std = _statistics(data.train)
+    shorter = min(shape.height, shape.width)
+    return ConvNet(classes=len(data.classes), width=hyper.width, shorter_side=shorter, mean=mean, std=std)
+
+
+def _statistics(images: Images) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel; a constant channel counts as one of deviation 1."""
+    values = images.pixels
+    mean = values.mean(axis=(0, 2, 3), dtype=float)
+    std = values.std(axis=(0, 2, 3), dtype=float)
+    return mean.tolist(), [deviation or 1.0 for deviation in std.tolist()]

@@ -1,0 +1,78 @@
+"""A small convolutional network for images of any size from 8x8."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+LARGEST_INNER_SIDE = 40
+"""Larger pictures are halved until their shorter side fits: features need no more resolution than this."""
+
+
+def conv_block(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution, batch norm, ReLU (Simonyan and Zisserman 2015; Ioffe and Szegedy 2015)."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Normalize(nn.Module):
+    """Raw values 0..255 to zero mean and unit variance per channel, as part of the network itself."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return (image - self.mean) / self.std
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a shortcut (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.change = nn.Sequential(conv_block(channels, channels), conv_block(channels, channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        change: Tensor = self.change(features)
+        return features + change
+
+
+class ConvNet(nn.Module):
+    """Raw images FP32 [n, channels, h, w] of 0..255 to logits [n, classes].
+
+    `width` channels at a half, twice as many at a quarter of the size; most of the work is done where the
+    maps are small. Global average pooling makes the head independent of the size.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        width: int,
+        shorter_side: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.normalize = Normalize(mean, std)
+        layers: list[nn.Module] = [conv_block(len(mean), width)]
+        while shorter_side > LARGEST_INNER_SIDE:
+            layers.append(conv_block(width, width, stride=2))
+            shorter_side //= 2
+        for channels in (width, 2 * width):
+            layers += [nn.MaxPool2d(2), Residual(channels), conv_block(channels, 2 * channels)]
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(4 * width, classes)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features: Tensor = self.features(self.normalize(image))
+        logits: Tensor = self.head(features.mean((2, 3)))
+        return logits

@@ -1,0 +1,59 @@
+"""What training leaves behind: the model folder with its manifest."""
+
+import platform
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import torch
+from torch import nn
+
+import vaka
+from vaka.api.contract import Run
+from vaka.api.hyperparameters import CNN
+from vaka.artifacts.manifest import GRAPH, MANIFEST, Manifest, encode
+from vaka.artifacts.publish import files_of
+from vaka.artifacts.runtime import predictor
+from vaka.models.architecture import Learner, Metrics
+from vaka.training.export import export
+
+
+def write_model(
+    folder: Path, *, run: Run, task: str, hyper: CNN, learner: Learner, network: nn.Module, costs: Metrics
+) -> Metrics:
+    """Export the network and describe it; the result is what the published graph achieves, and its costs."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    graph = learner.graph(network)
+    export(graph, network, folder)
+    metrics = learner.test(predictor(folder / GRAPH)) | costs
+    manifest = Manifest(
+        name=run.name,
+        architecture=run.spec.model.architecture,
+        task=task,
+        signature=graph.signature,
+        image=graph.image,
+        labels=graph.labels,
+        metrics=metrics,
+        hyperparameters=msgspec.to_builtins(hyper),
+        provenance=provenance(run, hyper.seed),
+        files=files_of(folder),
+    )
+    (folder / MANIFEST).write_bytes(encode(manifest))
+    return metrics
+
+
+def provenance(run: Run, seed: int) -> dict[str, str]:
+    """Where the model comes from."""
+    return {
+        "trainingJob": f"{run.namespace}/{run.name}",
+        "uid": run.uid,
+        "dataset": run.spec.dataset.storage_uri,
+        "datasetSeed": str(run.spec.dataset.seed),
+        "seed": str(seed),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "vaka": vaka.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,38 @@
+"""How far a run is and how long it will take."""
+
+import math
+
+from vaka.api.types import Metric
+from vaka.models.architecture import Metrics
+
+MEMORY_SECONDS = 15.0
+"""How long a change of speed takes to show in the estimate."""
+
+
+class Estimate:
+    """Remaining seconds by the recent speed; smoothed, so that it does not jump."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._step = 0
+        self._speed: float | None = None
+
+    def remaining(self, *, step: int, steps: int, seconds: float) -> int | None:
+        """After `step` of `steps` at `seconds` since the start; None while there is nothing to go by."""
+        passed, done = seconds - self._seconds, step - self._step
+        if passed > 0 and done > 0:
+            speed = done / passed
+            weight = 1.0 if self._speed is None else 1 - math.exp(-passed / MEMORY_SECONDS)
+            self._speed = (1 - weight) * (self._speed or 0.0) + weight * speed
+            self._seconds, self._step = seconds, step
+        return None if self._speed is None else math.ceil((steps - step) / self._speed)
+
+
+def percentage(step: int, steps: int) -> int:
+    """Whole percents of the steps that are done; 100 is only for a published model."""
+    return min(99, 100 * step // steps)
+
+
+def as_metrics(values: Metrics) -> list[Metric]:
+    """The values as decimal strings of six digits."""
+    return [Metric(name=name, value=f"{value:.6g}") for name, value in values.items()]

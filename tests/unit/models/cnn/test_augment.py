@@ -1,0 +1,64 @@
+"""Augmentation changes a picture as much as it says, and no more."""
+
+from dataclasses import replace
+
+import torch
+from torch import Generator, Tensor
+
+from vaka.models.cnn.augment import COLOUR, GREY, Augmentation, augment, augmentation_for
+
+NOTHING = Augmentation()
+
+
+def pictures(count: int = 64, channels: int = 1, side: int = 28) -> Tensor:
+    return torch.rand((count, channels, side, side), generator=Generator().manual_seed(1)) * 255
+
+
+def changed(images: Tensor, how: Augmentation, seed: int = 0) -> Tensor:
+    return augment(images, how, Generator().manual_seed(seed))
+
+
+def test_nothing_asked_is_nothing_changed() -> None:
+    assert (changed(pictures(), NOTHING) - pictures()).abs().max() < 0.01
+
+
+def test_values_keep_their_range_and_shape() -> None:
+    for channels in (1, 3):
+        result = changed(pictures(channels=channels), augmentation_for(channels))
+        assert result.shape == pictures(channels=channels).shape
+        assert result.min() >= 0
+        assert result.max() <= 255
+
+
+def test_the_seed_decides_everything() -> None:
+    assert torch.equal(changed(pictures(), GREY, 3), changed(pictures(), GREY, 3))
+    assert not torch.equal(changed(pictures(), GREY, 3), changed(pictures(), GREY, 4))
+
+
+def test_every_picture_is_changed_in_its_own_way() -> None:
+    same = pictures(1).expand(8, -1, -1, -1)
+    assert len({tuple(p.flatten().tolist()) for p in changed(same, GREY)}) == 8
+
+
+def test_only_photos_are_mirrored() -> None:
+    left = torch.zeros(200, 1, 16, 16)
+    left[..., :4] = 255
+    mirrored = changed(left, replace(NOTHING, mirrored=True))[..., -4:].mean((1, 2, 3)) > 200
+    assert 60 < mirrored.sum() < 140
+    assert COLOUR.mirrored
+    assert not GREY.mirrored
+
+
+def test_a_shift_moves_by_at_most_its_part_of_the_side() -> None:
+    column = torch.zeros(500, 1, 20, 20)
+    column[..., 10] = 255
+    moved = changed(column, replace(NOTHING, shift=0.1))
+    place = (moved.mean((1, 2)) * torch.arange(20)).sum(1) / moved.mean((1, 2)).sum(1)
+    assert 1.8 < (place - 10).abs().max() <= 2.01
+
+
+def test_contrast_leaves_grey_levels_in_order() -> None:
+    ramp = torch.linspace(60, 190, 256).view(1, 1, 16, 16)
+    levels = changed(ramp, replace(NOTHING, contrast=0.3)).flatten()
+    assert (levels.diff() >= 0).all()
+    assert not torch.allclose(levels, ramp.flatten(), atol=1)

@@ -1,0 +1,37 @@
+"""The network takes images of any size and stays small."""
+
+import pytest
+import torch
+
+from vaka.models.cnn.net import ConvNet
+
+
+def network(channels: int = 1, side: int = 28, width: int = 32) -> ConvNet:
+    statistics = [100.0] * channels
+    return ConvNet(classes=7, width=width, shorter_side=side, mean=statistics, std=statistics).eval()
+
+
+@pytest.mark.parametrize(
+    ("channels", "height", "width"),
+    [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 37, 120), (3, 96, 96), (1, 224, 300)],
+)
+def test_any_size_gives_logits(channels: int, height: int, width: int) -> None:
+    net = network(channels, min(height, width), 8)
+    assert net(torch.rand(2, channels, height, width) * 255).shape == (2, 7)
+
+
+@pytest.mark.parametrize("side", [8, 28, 224])
+def test_it_has_less_than_half_a_million_weights(side: int) -> None:
+    assert sum(p.numel() for p in network(3, side).parameters()) < 500_000
+
+
+def test_raw_values_are_normalised_inside() -> None:
+    net = network()
+    seen = net.normalize(torch.full((1, 1, 8, 8), 200.0))
+    assert seen.unique().tolist() == [1.0]
+
+
+def test_a_gradient_reaches_every_weight() -> None:
+    net = network(width=8).train()
+    net(torch.rand(4, 1, 28, 28) * 255).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())

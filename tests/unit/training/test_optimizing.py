@@ -1,0 +1,81 @@
+"""Optimizer and weight average do what their papers say."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vaka.training.adamw import BETAS, EPSILON, AdamW
+from vaka.training.ema import WeightAverage
+
+
+def reference(weight: float, gradients: list[float], rate: float, decay: float) -> float:
+    """Algorithm 2 of Loshchilov and Hutter, one number at a time."""
+    mean = square = 0.0
+    for step, gradient in enumerate(gradients, start=1):
+        mean = BETAS[0] * mean + (1 - BETAS[0]) * gradient
+        square = BETAS[1] * square + (1 - BETAS[1]) * gradient**2
+        toward = mean / (1 - BETAS[0] ** step)
+        spread = square / (1 - BETAS[1] ** step)
+        weight -= rate * (toward / (spread**0.5 + EPSILON) + decay * weight)
+    return weight
+
+
+def test_adamw_follows_its_paper_and_spares_biases() -> None:
+    layer = nn.Linear(3, 2).double()
+    before = {name: p.detach().clone() for name, p in layer.named_parameters()}
+    optimizer = AdamW(layer, weight_decay=0.1)
+    gradients = np.random.default_rng(0).normal(size=5).tolist()
+    for gradient in gradients:
+        for parameter in layer.parameters():
+            parameter.grad = torch.full_like(parameter, gradient)
+        optimizer.step(0.01)
+    for name, parameter in layer.named_parameters():
+        decay = 0.1 if name == "weight" else 0.0
+        expected = before[name].apply_(lambda w, decay=decay: reference(w, gradients, 0.01, decay))
+        assert torch.allclose(parameter, expected, atol=1e-12)
+
+
+def test_gradients_are_used_once() -> None:
+    layer = nn.Linear(3, 2)
+    layer(torch.ones(1, 3)).sum().backward()
+    AdamW(layer, weight_decay=0.0).step(0.1)
+    assert all(p.grad is None for p in layer.parameters())
+
+
+def network(value: float) -> nn.Module:
+    net = nn.BatchNorm1d(1)
+    return fill(net, value)
+
+
+def fill(net: nn.Module, value: float) -> nn.Module:
+    values: list[Tensor] = [*net.parameters(), *net.buffers()]
+    with torch.no_grad():
+        for tensor in values:
+            if tensor.is_floating_point():
+                tensor.fill_(value)
+    return net
+
+
+def test_the_average_forgets_its_start_and_then_moves_slowly() -> None:
+    trained = network(0.0)
+    average = WeightAverage(trained, decay=0.9)
+    fill(trained, 1.0)
+    seen = []
+    for _ in range(200):
+        average.update()
+        seen.append(average.network.running_mean.item())  # type: ignore[union-attr, operator]
+    assert seen[0] > 0.8
+    assert seen == sorted(seen)
+    fill(trained, 2.0)
+    average.update()
+    assert average.network.weight.item() == pytest.approx(1.1)  # type: ignore[union-attr, operator]
+
+
+def test_the_average_is_a_network_of_its_own() -> None:
+    trained = network(1.0)
+    average = WeightAverage(trained, decay=0.9)
+    assert not average.network.training
+    assert not any(p.requires_grad for p in average.network.parameters())
+    average.update()
+    assert trained.training
