@@ -1,0 +1,81 @@
+"""Images as people send them to what the graph takes: float32 [C, H, W] of raw values 0..255."""
+
+import base64
+import binascii
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from vaka.artifacts.manifest import ImageInput
+from vaka.serving.errors import BadRequest
+from vaka.serving.tensors import Array, from_json
+
+MAX_PIXELS = 32_000_000
+"""What an encoded image may unpack to: a small file can hold a huge picture."""
+_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+
+
+def decode(instance: Any, image: ImageInput, where: str) -> Array:
+    """One instance: nested lists in one of the accepted layouts, or {"b64": PNG or JPEG in base64}."""
+    if isinstance(instance, dict):
+        return from_file(_base64(instance, where), image, where)
+    pixels = from_json(instance, "FP32", where)
+    if pixels.size and (pixels.min() < 0 or pixels.max() > 255):
+        raise BadRequest(f"{where}: pixels are 0..255, here {pixels.min():g}..{pixels.max():g}")
+    return _laid_out(pixels, image, where)
+
+
+def from_file(content: bytes, image: ImageInput, where: str) -> Array:
+    """A PNG or JPEG file, upright and stretched to the size of the model."""
+    from vaka.data.dataset import ImageShape
+    from vaka.data.pictures import PictureError
+    from vaka.data.pictures import decode as decode_picture
+
+    if not content.startswith(_MAGIC):
+        raise BadRequest(f"{where}: this is neither PNG nor JPEG")
+    _check_size(content, where)
+    try:
+        shape = ImageShape(image.channels, image.height, image.width)
+        return decode_picture(BytesIO(content), shape).astype(np.float32)
+    except PictureError as error:
+        raise BadRequest(f"{where}: the image {error}") from error
+
+
+def _check_size(content: bytes, where: str) -> None:
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(content)) as picture:
+            width, height = picture.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadRequest(f"{where}: {error}") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise BadRequest(f"{where}: the image cannot be read: its header is damaged") from error
+    if width * height > MAX_PIXELS:
+        raise BadRequest(f"{where}: {width}x{height} pixels, at most {MAX_PIXELS / 1e6:.0f} million are read")
+
+
+def _base64(instance: dict[str, Any], where: str) -> bytes:
+    text = instance.get("b64")
+    if instance.keys() != {"b64"} or not isinstance(text, str):
+        raise BadRequest(f'{where}: an object must be {{"b64": "..."}}, a PNG or JPEG in base64')
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(f"{where}: b64 is not base64: {error}") from None
+
+
+def _laid_out(pixels: Array, image: ImageInput, where: str) -> Array:
+    h, w, c = image.height, image.width, image.channels
+    if pixels.shape == (h, w, c):
+        return pixels.transpose(2, 0, 1)
+    if pixels.shape == (c, h, w):
+        return pixels
+    if pixels.shape == (h, w) and c == 1:
+        return pixels[None]
+    if pixels.shape == (h * w * c,):
+        return pixels.reshape(h, w, c).transpose(2, 0, 1)
+    grey = f"[{h}, {w}], " if c == 1 else ""
+    allowed = f"{grey}[{h}, {w}, {c}], [{c}, {h}, {w}] or flat [{h * w * c}]"
+    raise BadRequest(f"{where} has shape {list(pixels.shape)}, the model takes {allowed}")

@@ -1,0 +1,128 @@
+"""Tensors between JSON and the model: exact about types, ranges and shapes."""
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaka.artifacts.manifest import Datatype, Tensor
+from vaka.serving.errors import BadRequest
+
+Array: TypeAlias = NDArray[Any]
+
+DTYPES: dict[Datatype, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype(np.uint8),
+    "UINT16": np.dtype(np.uint16),
+    "UINT32": np.dtype(np.uint32),
+    "UINT64": np.dtype(np.uint64),
+    "INT8": np.dtype(np.int8),
+    "INT16": np.dtype(np.int16),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+    "FP16": np.dtype(np.float16),
+    "FP32": np.dtype(np.float32),
+    "FP64": np.dtype(np.float64),
+    "BYTES": np.dtype(object),
+}
+"""numpy's type of each datatype; BYTES are arrays of str, for strings in ONNX are UTF-8 text."""
+DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
+
+_ACCEPTED = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}
+"""Kinds of numpy type that JSON may come as, for each kind that is wanted: no silent truncation."""
+
+
+def from_json(values: Any, datatype: Datatype, where: str) -> Array:
+    """Nested lists of JSON values as an array of the datatype.
+
+    BadRequest where lists are ragged, a value is of another type, or does not fit into the datatype.
+    """
+    if datatype == "BYTES":
+        return _texts(values, where)
+    try:
+        found = np.asarray(values)
+    except (ValueError, OverflowError):
+        raise BadRequest(f"{where}: lists of different lengths side by side are no tensor") from None
+    target = DTYPES[datatype]
+    if target.kind in "iu" and found.dtype.kind == "f":
+        found = _exact(values)
+    if found.size == 0:
+        return np.zeros(found.shape, target)
+    if found.dtype.kind not in _ACCEPTED[target.kind]:
+        raise BadRequest(f"{where}: not all values are {_meaning(target)}, as {datatype} needs")
+    return _fitting(found, target, f"{where}: a value is out of the range of {datatype}")
+
+
+def _exact(values: Any) -> Array:
+    """Whole numbers as uint64 where numpy, finding some beyond int64 among others, took them for floats."""
+    found = np.array(values, dtype=object)
+    whole = all(type(value) is int and 0 <= value < 2**64 for value in found.flat)
+    return found.astype(np.uint64) if whole else found
+
+
+def _texts(values: Any, where: str) -> Array:
+    try:
+        found = np.array(values, dtype=object)
+    except ValueError:
+        found = np.array([None], dtype=object)
+    if not all(isinstance(value, str) for value in found.flat):
+        raise BadRequest(f"{where}: BYTES are strings, in lists of equal length")
+    return found
+
+
+def _fitting(found: Array, target: np.dtype[Any], complaint: str) -> Array:
+    if target.kind in "iu":
+        limits = np.iinfo(target)
+        if int(found.min()) < limits.min or int(found.max()) > limits.max:
+            raise BadRequest(complaint)
+        return found.astype(target)
+    with np.errstate(over="ignore"):
+        result = found.astype(target)
+    if target.kind == "f" and not np.isfinite(result).all():
+        raise BadRequest(complaint)
+    return result
+
+
+def _meaning(target: np.dtype[Any]) -> str:
+    return {"b": "true or false", "f": "numbers"}.get(target.kind, "whole numbers")
+
+
+def reshaped(array: Array, shape: Sequence[int], where: str) -> Array:
+    """The array in the shape that the request names; flat or already of that shape."""
+    wanted = tuple(shape)
+    if any(size < 0 for size in wanted):
+        raise BadRequest(f"{where}: shape {list(shape)} has a negative size")
+    if array.ndim != 1 and array.shape != wanted:
+        raise BadRequest(f"{where}: data has shape {list(array.shape)} and shape says {list(shape)}")
+    if array.size != math.prod(wanted):
+        raise BadRequest(
+            f"{where}: data has {array.size} values, shape {list(shape)} needs {math.prod(wanted)}"
+        )
+    return array.reshape(wanted)
+
+
+def check_names(given: Collection[str], signature: list[Tensor], where: str = "") -> None:
+    """BadRequest unless exactly the inputs of the signature are given."""
+    names = [tensor.name for tensor in signature]
+    unknown, missing = sorted(set(given) - set(names)), sorted(set(names) - set(given))
+    for name in unknown + missing:
+        what = "missing" if name in names else "unknown"
+        raise BadRequest(f"{where}input {name!r} is {what}: the model takes {', '.join(names)}")
+
+
+def check(array: Array, tensor: Tensor) -> None:
+    """BadRequest unless the array is what the signature says of this input."""
+    datatype = DATATYPES.get(array.dtype, str(array.dtype))
+    if datatype != tensor.datatype:
+        raise BadRequest(f"input {tensor.name!r} is {datatype}, the model takes {tensor.datatype}")
+    fits = len(array.shape) == len(tensor.shape) and all(
+        allowed in (-1, size) for size, allowed in zip(array.shape, tensor.shape, strict=True)
+    )
+    if not fits:
+        raise BadRequest(
+            f"input {tensor.name!r} has shape {list(array.shape)}, the model takes {tensor.shape} (-1: any)"
+        )
+    if array.size == 0:
+        raise BadRequest(f"input {tensor.name!r} is empty: its shape is {list(array.shape)}")

@@ -1,0 +1,126 @@
+import asyncio
+import gzip
+import json
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+GOOD = {"instances": [[0] * 12]}
+
+
+@pytest.fixture
+async def client(serve, models, tmp_path) -> httpx.AsyncClient:
+    return await serve(models.brightness(tmp_path / "model"), max_body=1000)
+
+
+async def samples(client):
+    text = (await client.get("/metrics")).text
+    return {
+        (s.name, *sorted(s.labels.values())): s.value
+        for f in text_string_to_metric_families(text)
+        for s in f.samples
+    }
+
+
+async def test_a_ready_model_says_so_everywhere(client):
+    for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/m/ready", "/v1/models/m"):
+        assert (await client.get(path)).status_code == 200, path
+    assert (await client.get("/v1/models")).json() == {"models": ["m"]}
+    assert (await client.get("/v1/models/m")).json() == {"name": "m", "ready": True}
+
+
+async def test_the_report_names_digest_and_metrics(client):
+    report = (await client.get("/report")).json()
+    assert report["reason"] == "Ready"
+    assert report["model"]["digest"].startswith("sha256:")
+    assert report["model"]["metrics"] == [{"name": "accuracy", "value": "1"}]
+
+
+async def test_metadata_tells_the_signature(client):
+    for path in ("/v2/models/m", "/v2/models/m/versions/1"):
+        metadata = (await client.get(path)).json()
+        assert metadata["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [-1, 1, 3, 4]}]
+        assert metadata["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]}]
+    assert (await client.get("/v2")).json()["name"] == "vaka"
+
+
+async def test_the_index_leads_to_every_url(client):
+    for name, url in (await client.get("/")).json()["urls"].items():
+        method, status = ("POST", 400) if name in ("predict", "infer") else ("GET", 200)
+        assert (await client.request(method, url)).status_code == status, url
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/v2/models/m/infer", 405),
+        ("POST", "/v1/models/other:predict", 404),
+        ("GET", "/v1/models/other", 404),
+        ("GET", "/v2/models/other", 404),
+        ("GET", "/v2/models/m/versions/2", 404),
+        ("POST", "/v2/models/m/versions/2/infer", 404),
+    ],
+)
+async def test_what_is_not_there_is_an_error_in_json(client, method, path, status):
+    answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+async def test_a_body_over_the_limit_is_refused(client):
+    answer = await client.post("/v1/models/m:predict", content=b" " * 1001)
+    assert answer.status_code == 413
+    assert "larger than the 1000 bytes" in answer.json()["error"]
+
+
+async def test_so_is_one_that_does_not_say_its_length(client):
+    async def endless():
+        while True:
+            yield b" " * 100
+
+    assert (await client.post("/v2/models/m/infer", content=endless())).status_code == 413
+
+
+async def test_encodings_that_are_not_read_are_named(client):
+    content, headers = gzip.compress(json.dumps(GOOD).encode()), {"content-encoding": "gzip"}
+    answer = await client.post("/v1/models/m:predict", content=content, headers=headers)
+    assert answer.status_code == 415
+    assert "gzip is not read" in answer.json()["error"]
+    binary = {"inference-header-content-length": "10"}
+    answer = await client.post("/v2/models/m/infer", content=b"{}", headers=binary)
+    assert answer.status_code == 400
+    assert "binary tensors are not read" in answer.json()["error"]
+
+
+async def test_requests_are_counted_by_protocol_and_code(client):
+    await client.post("/v1/models/m:predict", json=GOOD)
+    await client.post("/v1/models/m:predict", content=b"")
+    await client.post("/v2/models/other/infer", json={})
+    found = await samples(client)
+    assert found["vaka_server_requests_total", "200", "v1"] == 1
+    assert found["vaka_server_requests_total", "400", "v1"] == 1
+    assert found["vaka_server_requests_total", "404", "v2"] == 1
+    assert found["vaka_server_request_duration_seconds_count", "v1"] == 2
+    assert found[("vaka_server_inference_duration_seconds_count",)] == 1
+    assert found[("vaka_server_requests_in_flight",)] == 0
+    assert [value for key, value in found.items() if key[0] == "vaka_server_model_info"] == [1]
+
+
+async def test_before_the_model_is_there_everything_says_why(serve, tmp_path):
+    client = await serve(tmp_path / "none", wait=False)
+    while (await client.get("/report")).json()["reason"] == "LoadingModel":
+        await asyncio.sleep(0)
+    assert (await client.get("/v2/health/live")).status_code == 200
+    ready = await client.get("/v2/health/ready")
+    assert ready.status_code == 503
+    assert ready.json()["reason"] == "ModelNotFound"
+    for answer in (
+        await client.post("/v1/models/m:predict", json=GOOD),
+        await client.post("/v2/models/m/infer", json={}),
+        await client.get("/v2/models/m"),
+    ):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "ModelNotFound" in answer.json()["error"]
+    assert (await client.get("/v1/models/m")).json() == {"name": "m", "ready": False}
