@@ -1,0 +1,185 @@
+"""`vaka run`: the YAML of a TrainingJob, trained and served by processes of this machine."""
+
+import argparse
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import msgspec
+
+from vaka import storage
+from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, HTTP_PORT, PublishedModel, Report, Run
+from vaka.api.hyperparameters import parse as parse_hyperparameters
+from vaka.api.inferenceservice import InferenceService
+from vaka.api.trainingjob import TrainingJob
+from vaka.cli.documents import Document, name_of, override, parse, read_documents
+from vaka.cli.errors import UserError
+
+VOLUMES = Path("vaka-volumes")
+"""Holds a folder for each claim, where a cluster has volumes."""
+MODELS = Path("models")
+
+
+class Plan(NamedTuple):
+    """What to run: the training, and the name to serve it by."""
+
+    run: Run
+    service: str
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("run", help="train without a cluster", description=__doc__)
+    parser.add_argument("-f", "--file", type=Path, required=True, help="YAML with a TrainingJob")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change a field, such as spec.model.hyperparameters.epochs=3; may be repeated",
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the model")
+    parser.add_argument("--serve", action="store_true", help="then serve the model until Ctrl-C")
+    parser.add_argument("--http-port", type=int, default=HTTP_PORT, help="of --serve (default: %(default)s)")
+    parser.set_defaults(func=run_file)
+
+
+def run_file(arguments: argparse.Namespace) -> int:
+    """Train, tell the result, and serve it if so asked."""
+    from vaka.cli.display import display
+    from vaka.cli.trainer import train
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    plan = plan_of(arguments.file, arguments.set, arguments.output)
+    with display(plan.run.name) as show:
+        code, report, log = train(plan.run, show)
+    if code or not report or not report.model:
+        return _failed(code, report, log)
+    print(summary(plan, report.model), flush=True)
+    return _serve(plan, report.model, arguments.http_port) if arguments.serve else 0
+
+
+def plan_of(file: Path, settings: list[str], output: Path | None) -> Plan:
+    """What the file asks for, with fields changed; UserError says what is wrong with it."""
+    documents = read_documents(file)
+    jobs = [d for d in documents if d["kind"] == "TrainingJob"]
+    if len(jobs) != 1:
+        raise UserError(f"{file} has {len(jobs) or 'no'} TrainingJobs: vaka run takes a file with one")
+    for setting in settings:
+        override(jobs[0], setting)
+    name, job = name_of(jobs[0]), parse(jobs[0], TrainingJob)
+    _check_hyperparameters(name, job)
+    services = [d for d in documents if d["kind"] == "InferenceService"]
+    service = next((name_of(d) for d in services if _serves(d, name)), name)
+    return Plan(local_run(name, job, output), service)
+
+
+def local_run(name: str, job: TrainingJob, output: Path | None) -> Run:
+    """The run with every URI as this machine knows it."""
+    spec = job.spec
+    target = output_uri(spec.output.storage_uri, output or MODELS / name, given=output is not None)
+    dataset = msgspec.structs.replace(spec.dataset, storage_uri=dataset_uri(spec.dataset.storage_uri))
+    placed = msgspec.structs.replace(
+        spec, dataset=dataset, output=msgspec.structs.replace(spec.output, storage_uri=target)
+    )
+    return Run(name=name, namespace="local", uid="local", spec=placed, public_output=target)
+
+
+def dataset_uri(uri: str) -> str:
+    """pkg:// and pvc:// as folders of this machine; UserError where nothing is there."""
+    if uri.startswith("pkg://"):
+        from vaka.data import packaged
+
+        try:
+            return packaged.ensure(uri.removeprefix("pkg://").strip("/")).absolute().as_uri()
+        except packaged.Unavailable as error:
+            raise UserError(str(error)) from error
+    if not uri.startswith(("pvc://", "file://")):
+        return uri
+    path = _volume(uri) if uri.startswith("pvc://") else storage.local_path(uri)
+    if not path.exists():
+        raise UserError(f"spec.dataset.storageUri is {uri}: there is no {path}")
+    return path.absolute().as_uri()
+
+
+def output_uri(uri: str | None, folder: Path, *, given: bool) -> str:
+    """Where the model goes: the folder, unless the job says where and no folder was given."""
+    if uri is None or given:
+        return folder.absolute().as_uri()
+    return _volume(uri).absolute().as_uri() if uri.startswith("pvc://") else uri
+
+
+def _volume(uri: str) -> Path:
+    path = VOLUMES / uri.removeprefix("pvc://")
+    if ".." in path.parts:
+        raise UserError(f"{uri} leads outside of the claim")
+    return path
+
+
+def _check_hyperparameters(name: str, job: TrainingJob) -> None:
+    try:
+        parse_hyperparameters(job.spec.model.architecture, job.spec.model.hyperparameters)
+    except ValueError as error:
+        raise UserError(f"TrainingJob {name}: {error}") from error
+
+
+def _serves(document: Document, job: str) -> bool:
+    reference = parse(document, InferenceService).spec.predictor.model.training_job_ref
+    return reference is not None and reference.name == job
+
+
+def summary(plan: Plan, model: PublishedModel) -> str:
+    """What came out, and what one may do next."""
+    place = _place(model.uri)
+    metrics = "  ".join(f"{m.name} {float(m.value):.5g}" for m in model.metrics)
+    quoted = shlex.quote(place)
+    return f"""
+{plan.run.name} is trained.
+  metrics  {metrics}
+  model    {place}
+  digest   {model.digest}
+
+Next:
+  vaka evaluate --model {quoted} --data {shlex.quote(plan.run.spec.dataset.storage_uri)} --json
+  vaka serve --model {quoted} --name {plan.service} --http-port {HTTP_PORT}
+  vaka predict --model {quoted} PICTURE"""
+
+
+def _place(uri: str) -> str:
+    return str(storage.local_path(uri)) if uri.startswith("file://") else uri
+
+
+def _failed(code: int, report: Report | None, log: list[str]) -> int:
+    message = report.message if report else f"the trainer ended with {code} and said nothing"
+    if code in (EXIT_DATA, EXIT_CONFIG):
+        raise UserError(message)
+    print(*log, f"vaka: training failed: {message}", sep="\n", file=sys.stderr)
+    return 1
+
+
+def _serve(plan: Plan, model: PublishedModel, port: int) -> int:
+    from vaka.cli.trainer import ended
+
+    command = [sys.executable, "-m", "vaka.cli", "serve", "--model", _place(model.uri)]
+    command += [
+        "--name",
+        plan.service,
+        "--host",
+        "127.0.0.1",
+        "--http-port",
+        str(port),
+        "--drain-seconds",
+        "0",
+    ]
+    print(f"\nserving {plan.service} on http://127.0.0.1:{port} until Ctrl-C", flush=True)
+    process = subprocess.Popen(command, start_new_session=True)
+    with ended(process):
+        return process.wait()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,72 @@
+"""`vaka serve`: one model over HTTP, and gRPC if asked, until SIGTERM or Ctrl-C."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+from vaka.api.contract import HTTP_PORT
+from vaka.cli.errors import UserError
+
+DRAIN_ENV = "VAKA_DRAIN_SECONDS"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser("serve", help="serve a model over HTTP and gRPC", description=__doc__)
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="PATH-OR-URI",
+        help="model folder or ONNX file: a path, file://, s3://, https://",
+    )
+    parser.add_argument("--name", help="name of the model in URLs (default: the last part of --model)")
+    parser.add_argument("--digest", metavar="sha256:...", help="digest that the model must have")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all, %(default)s)")
+    parser.add_argument("--http-port", type=_port, default=HTTP_PORT, help="default: %(default)s")
+    parser.add_argument("--grpc-port", type=_port, help="also serve gRPC there (default: not at all)")
+    parser.add_argument(
+        "--drain-seconds",
+        type=_seconds,
+        default=os.environ.get(DRAIN_ENV, "3"),
+        help=f"after SIGTERM, answer on for so long, not ready (default: %(default)s, or ${DRAIN_ENV})",
+    )
+    parser.set_defaults(func=_serve)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    name = arguments.name or Path(arguments.model).stem
+    if not re.fullmatch(NAME, name):
+        raise UserError(f"--name {name!r}: give up to 253 letters, digits, '-', '_' or '.'")
+    if arguments.digest and not re.fullmatch("sha256:[0-9a-f]{64}", arguments.digest):
+        raise UserError(f"--digest {arguments.digest!r}: give sha256: and 64 hexadecimal digits")
+
+    from vaka import log
+    from vaka.serving.load import ModelSource
+    from vaka.serving.server import Options, run
+
+    log.to_stderr()
+    options = Options(
+        host=arguments.host,
+        http_port=arguments.http_port,
+        grpc_port=arguments.grpc_port,
+        drain_seconds=arguments.drain_seconds,
+    )
+    run(ModelSource(name=name, uri=arguments.model, digest=arguments.digest), options)
+    return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give 0 to 65535 (0: any free one)")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r}: give seconds from 0 to 3600")
+    return seconds

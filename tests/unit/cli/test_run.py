@@ -1,0 +1,136 @@
+"""`vaka run` trains with a real trainer process, and ends with it."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaka.api.contract import Report
+from vaka.api.types import Metric
+from vaka.cli.__main__ import main
+from vaka.cli.display import describe, duration
+from vaka.cli.errors import UserError
+from vaka.cli.run import dataset_uri, output_uri, plan_of
+
+JOB = """
+apiVersion: vaka.dev/v1alpha1
+kind: TrainingJob
+metadata: {name: shades}
+spec:
+  model: {architecture: cnn, hyperparameters: {epochs: 50, batchSize: 8, width: 8}}
+  dataset: {storageUri: pvc://claim/shades, format: imagefolder}
+---
+apiVersion: vaka.dev/v1alpha1
+kind: InferenceService
+metadata: {name: tell-shades}
+spec: {predictor: {model: {trainingJobRef: {name: shades}}}}
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a job and the data of its claim."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.yaml").write_text(JOB)
+    random = np.random.default_rng(0)
+    for name, least in (("dark", 0), ("bright", 130)):
+        folder = tmp_path / "vaka-volumes/claim/shades" / name
+        folder.mkdir(parents=True)
+        for i in range(20):
+            pixels = random.integers(least, least + 120, (12, 12), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+    return tmp_path
+
+
+def test_a_file_is_trained_and_its_model_evaluated(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = str(here / "job.yaml")
+    assert main(["run", "-f", job, "--set", "spec.model.hyperparameters.epochs=3", "--output", "m"]) == 0
+    out, progress = capsys.readouterr()
+    manifest = json.loads((here / "m/manifest.json").read_text())
+    assert manifest["hyperparameters"]["epochs"] == 3
+    assert f"vaka serve --model {here}/m --name tell-shades" in out
+    assert "digest   sha256:" in out
+    assert "shades" in progress
+
+    assert main(["evaluate", "--model", "m", "--data", "vaka-volumes/claim/shades", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["count"] == 40
+    assert set(result["perClassAccuracy"]) == {"dark", "bright"}
+    assert result["model"] == "shades"
+
+
+def test_sigterm_ends_the_trainer_too(here: Path) -> None:
+    command = [sys.executable, "-m", "vaka.cli", "run", "-f", "job.yaml"]
+    with subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        assert process.stderr.readline().startswith("shades")
+        trainer = next(pid for pid in children(process.pid))
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 130
+    assert not Path(f"/proc/{trainer}").exists()
+    assert not (here / "models").exists()
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-f", "missing.yaml"], "missing.yaml: No such file"),
+        (["-f", "empty.yaml"], "empty.yaml has no TrainingJobs: vaka run takes a file with one"),
+        (["-f", "job.yaml", "--set", "spec.model.hyperparameters.epoch=3"], "did you mean epochs?"),
+        (
+            ["-f", "job.yaml", "--set", "spec.dataset.storageUri=pvc://other"],
+            "there is no vaka-volumes/other",
+        ),
+        (["-f", "job.yaml", "--set", "spec.dataset.storageUri=pkg://cats"], "cats"),
+        (["-f", "job.yaml", "--output", "vaka-volumes"], "vaka-volumes holds claim and no model"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(
+    here: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "empty.yaml").write_text("")
+    assert main(["run", *words]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("vaka: ")
+    assert message in last
+
+
+def test_the_service_of_the_job_gives_its_name(here: Path) -> None:
+    assert plan_of(here / "job.yaml", [], None).service == "tell-shades"
+    assert plan_of(here / "job.yaml", ["metadata.name=other"], None).service == "other"
+
+
+def test_claims_are_folders_here(here: Path) -> None:
+    assert dataset_uri("pvc://claim/shades") == (here / "vaka-volumes/claim/shades").as_uri()
+    assert dataset_uri("s3://bucket/x") == "s3://bucket/x"
+    assert (
+        output_uri("pvc://claim/m", Path("models/x"), given=False) == (here / "vaka-volumes/claim/m").as_uri()
+    )
+    assert output_uri("s3://bucket/m", Path("models/x"), given=False) == "s3://bucket/m"
+    assert output_uri("s3://bucket/m", Path("mine"), given=True) == (here / "mine").as_uri()
+    with pytest.raises(UserError, match="leads outside of the claim"):
+        dataset_uri("pvc://claim/../..")
+
+
+def test_a_report_is_told_in_a_few_words() -> None:
+    metrics = [Metric(name="loss", value="0.61234"), Metric(name="accuracy", value="0.99")]
+    training = Report(reason="Training", step=70, epoch=1, estimated_remaining_seconds=80, metrics=metrics)
+    assert describe(training) == "step 70  epoch 1  loss 0.6123  accuracy 0.9900  1m20s left"
+    assert describe(Report(reason="DatasetNotFound", message="no d", waiting=True)) == "waiting: no d"
+    assert describe(Report(reason="Starting")) == "Starting"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.4, "59s"), (60, "1m00s"), (3725, "1h02m")])
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
