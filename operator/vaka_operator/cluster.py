@@ -1,0 +1,234 @@
+"""The only module that talks to Kubernetes, and to the pods that report about themselves.
+
+It alone knows what the status codes mean: an absent object is None, and the errors below are all that
+callers have to tell apart.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+from kubernetes.aio import client, config
+
+from vaka.api.contract import Report
+from vaka.api.types import API_VERSION
+from vaka_operator.manifests.meta import JSON, MANAGER
+
+REPORT_TIMEOUT = aiohttp.ClientTimeout(total=1)
+REPORT_LIMIT = 64 * 1024
+REQUEST_TIMEOUT_S = 30
+
+
+class ClusterError(Exception):
+    """The API server could not do it; trying again may help."""
+
+
+class Conflict(ClusterError):
+    """The object has changed since it was read: look again."""
+
+
+class Ending(ClusterError):
+    """The namespace is being deleted: nothing new can be made in it."""
+
+
+class Refused(ClusterError):
+    """The API server will not have this object; the message is its own explanation."""
+
+    def __init__(self, message: str, *, invalid: bool) -> None:
+        super().__init__(message)
+        self.invalid = invalid
+        """The object itself is wrong, rather than forbidden here and now."""
+
+
+class Resource(NamedTuple):
+    api_version: str
+    plural: str
+
+
+RESOURCES = {
+    "TrainingJob": Resource(API_VERSION, "trainingjobs"),
+    "InferenceService": Resource(API_VERSION, "inferenceservices"),
+    "Job": Resource("batch/v1", "jobs"),
+    "Deployment": Resource("apps/v1", "deployments"),
+    "Pod": Resource("v1", "pods"),
+    "Service": Resource("v1", "services"),
+    "PersistentVolumeClaim": Resource("v1", "persistentvolumeclaims"),
+    "NetworkPolicy": Resource("networking.k8s.io/v1", "networkpolicies"),
+    "PodDisruptionBudget": Resource("policy/v1", "poddisruptionbudgets"),
+    "Event": Resource("events.k8s.io/v1", "events"),
+}
+
+
+class Cluster:
+    """The cluster that a kubeconfig or, in a pod, the service account leads to.
+
+    Use it as ``async with await Cluster.connect() as cluster``.
+    """
+
+    def __init__(self, api: client.ApiClient, http: aiohttp.ClientSession) -> None:
+        self._api = api
+        self._http = http
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None = None) -> "Cluster":
+        """The cluster of this kubeconfig; without one, the cluster of this pod, or $KUBECONFIG's."""
+        settings = client.Configuration()
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        else:
+            file = str(kubeconfig) if kubeconfig else None
+            await config.load_kube_config(file, client_configuration=settings)  # type: ignore[no-untyped-call]
+        return cls(client.ApiClient(settings), aiohttp.ClientSession(timeout=REPORT_TIMEOUT))
+
+    async def __aenter__(self) -> "Cluster":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._api.close()  # type: ignore[no-untyped-call]
+        await self._http.close()
+
+    async def get(self, kind: str, namespace: str, name: str) -> JSON | None:
+        return await self._call("GET", _path(kind, namespace, name))
+
+    async def select(
+        self, kind: str, namespace: str, *, labels: dict[str, str] | None = None, fields: str = ""
+    ) -> list[JSON]:
+        """The objects of a namespace that have these labels and fields."""
+        selector = ",".join(f"{name}={value}" for name, value in (labels or {}).items())
+        query = {"labelSelector": selector} | ({"fieldSelector": fields} if fields else {})
+        found = await self._call("GET", _path(kind, namespace), query=query)
+        return found["items"] if found else []
+
+    async def apply(self, manifest: JSON) -> JSON:
+        """Server-side apply: create the object, or make the fields that are ours what they should be."""
+        meta = manifest["metadata"]
+        return await self._write(
+            "PATCH",
+            _path(manifest["kind"], meta["namespace"], meta["name"]),
+            query={"fieldManager": MANAGER, "force": "true"},
+            body=manifest,
+            content="application/apply-patch+yaml",
+        )
+
+    async def patch(self, live: JSON, change: JSON) -> JSON:
+        """Merge `change` into the object, provided that nobody else has changed it since it was read."""
+        meta = live["metadata"]
+        guarded = change | {
+            "metadata": change.get("metadata", {}) | {"resourceVersion": meta["resourceVersion"]}
+        }
+        return await self._write(
+            "PATCH",
+            _path(live["kind"], meta["namespace"], meta["name"]),
+            query={"fieldManager": MANAGER},
+            body=guarded,
+            content="application/merge-patch+json",
+        )
+
+    async def delete(self, live: JSON) -> None:
+        """Remove this very object with all that it owns, if it is still there."""
+        meta = live["metadata"]
+        options = {"preconditions": {"uid": meta["uid"]}, "propagationPolicy": "Background"}
+        await self._call("DELETE", _path(live["kind"], meta["namespace"], meta["name"]), body=options)
+
+    async def write_status(self, resource: JSON, status: JSON) -> None:
+        """Replace the status; Conflict where the resource has changed since it was read."""
+        meta = resource["metadata"]
+        path = f"{_path(resource['kind'], meta['namespace'], meta['name'])}/status"
+        await self._write("PUT", path, body=resource | {"status": status})
+
+    async def record(self, event: JSON) -> None:
+        """Create an event, unless it is there already."""
+        try:
+            await self._call("POST", _path("Event", event["metadata"]["namespace"]), body=event)
+        except Conflict:
+            return
+
+    async def report(self, pod: JSON, *, port: int) -> Report | None:
+        """What a pod says of itself; None where it does not answer in time, or nonsense."""
+        ip = pod.get("status", {}).get("podIP")
+        if not ip:
+            return None
+        host = f"[{ip}]" if ":" in ip else ip
+        try:
+            async with self._http.get(f"http://{host}:{port}/report", allow_redirects=False) as answer:
+                if answer.status != 200:
+                    return None
+                return msgspec.json.decode(await _at_most(answer.content, REPORT_LIMIT), type=Report)
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
+            return None
+
+    async def _write(self, method: str, path: str, **options: Any) -> JSON:
+        result = await self._call(method, path, **options)
+        if result is None:
+            raise Conflict(f"{path} is gone, or its namespace is")
+        return result
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: JSON | None = None,
+        content: str = "application/json",
+    ) -> JSON | None:
+        """Send a request; None for 404."""
+        url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json", "Content-Type": content}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        try:
+            response = await self._api.call_api(
+                method, url, headers, body=body, _request_timeout=REQUEST_TIMEOUT_S
+            )
+            answer = await response.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterError(f"{method} {path}: {error or 'no answer in time'}") from error
+        if response.status == 404:
+            return None
+        if response.status >= 400:
+            raise _error(response.status, answer)
+        result: JSON = json.loads(answer)
+        return result
+
+
+async def _at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """The body, cut off behind the limit: no pod can fill the operator's memory."""
+    body = b""
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            break
+    return body[:limit]
+
+
+def _path(kind: str, namespace: str, name: str = "") -> str:
+    resource = RESOURCES[kind]
+    root = "/api/" if "/" not in resource.api_version else "/apis/"
+    path = f"{root}{resource.api_version}/namespaces/{quote(namespace)}/{resource.plural}"
+    return f"{path}/{quote(name)}" if name else path
+
+
+def _error(status: int, answer: bytes) -> ClusterError:
+    try:
+        told = json.loads(answer)
+        message = str(told["message"])
+        causes = [cause.get("reason") for cause in (told.get("details") or {}).get("causes", [])]
+    except (ValueError, KeyError, TypeError):
+        message, causes = answer.decode(errors="replace")[:1000], []
+    if "NamespaceTerminating" in causes:
+        return Ending(message)
+    match status:
+        case 409:
+            return Conflict(message)
+        case 400 | 422:
+            return Refused(message, invalid=True)
+        case 403:
+            return Refused(message, invalid=False)
+    return ClusterError(f"{status}: {message}")

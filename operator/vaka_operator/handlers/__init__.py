@@ -1,0 +1,1 @@
+"""One reconcile for each kind: look, build, apply, report."""

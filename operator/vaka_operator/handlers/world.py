@@ -1,0 +1,86 @@
+"""What every reconcile has at hand, and how it reports."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from vaka.api.inferenceservice import InferenceServiceStatus
+from vaka.api.reasons import Reason
+from vaka.api.trainingjob import TrainingJobStatus
+from vaka.api.types import Condition
+from vaka_operator.cluster import Cluster
+from vaka_operator.config import Config
+from vaka_operator.manifests.meta import JSON
+from vaka_operator.status.conditions import Finding
+from vaka_operator.status.events import event, news
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    cluster: Cluster
+    config: Config
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a reconcile led to: the object's state, and when to look again at the latest."""
+
+    state: str | None
+    """None for an object that is gone."""
+    again_s: float | None = None
+
+
+GONE = Outcome(None)
+SOON_S = 1.0
+"""How often what no event tells of is looked at: reports, claims, refusals."""
+LATER_S = 10.0
+"""The same, where an event will most likely tell."""
+TOLD_BY_EVENTS = {
+    Reason.INVALID_SPEC,
+    Reason.UNSCHEDULABLE,
+    Reason.IMAGE_PULL_FAILED,
+    Reason.SECRET_MISSING,
+    Reason.CONTAINER_REFUSED,
+    Reason.CRASH_LOOP,
+    Reason.RESTARTING,
+    Reason.WAITING_FOR_TRAINING_JOB,
+    Reason.TRAINING_JOB_NOT_FOUND,
+    Reason.TRAINING_JOB_FAILED,
+}
+
+
+def pause(finding: Finding) -> float:
+    """How long to wait before looking again at what is under way."""
+    return LATER_S if finding.reason in TOLD_BY_EVENTS else SOON_S
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def publish(
+    world: World,
+    resource: JSON,
+    status: TrainingJobStatus | InferenceServiceStatus,
+    *,
+    before: list[Condition],
+) -> None:
+    """Write the status if it differs from the one read, with an event for each reason that is new.
+
+    Events go first and are named after what was read, so that being killed in between loses nothing
+    and tells nothing twice.
+    """
+    new = msgspec.to_builtins(status)
+    if new == resource.get("status"):
+        return
+    meta = resource["metadata"]
+    for finding in news(before, status.conditions):
+        where = (resource["kind"], meta["namespace"], meta["name"])
+        logger.info("%s %s/%s: %s: %s", *where, finding.reason, finding.message)
+        told = event(resource, finding, instance=world.config.instance, now=now())
+        await world.cluster.record(told)
+    await world.cluster.write_status(resource, new)

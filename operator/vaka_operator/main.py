@@ -1,0 +1,143 @@
+"""Everything the operator reacts to: `kopf run -m vaka_operator.main` loads this module.
+
+kopf only watches, and wakes the queue: no handler stores anything in people's objects.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import kopf
+import prometheus_client
+
+from vaka.api.contract import LABEL_JOB, LABEL_SERVICE
+from vaka.api.types import GROUP
+from vaka_operator import config
+from vaka_operator.cluster import Cluster, Conflict, Ending
+from vaka_operator.handlers import inferenceservices, trainingjobs
+from vaka_operator.handlers.world import LATER_S, Outcome, World
+from vaka_operator.manifests.meta import MANAGED_BY, MANAGER
+from vaka_operator.metrics import Metrics
+from vaka_operator.queue import Key, Queue, Work
+
+RECONCILES: dict[str, Callable[[World, str, str], Awaitable[Outcome]]] = {
+    "TrainingJob": trainingjobs.reconcile,
+    "InferenceService": inferenceservices.reconcile,
+}
+CHILDREN = ("jobs", "deployments", "pods", "persistentvolumeclaims")
+
+
+@kopf.on.startup()
+async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+    for chatty in ("kopf.objects", "aiohttp.access"):  # a line for each event of each pod, and each probe
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    for plural in CHILDREN:
+        settings.watching.label_selectors[plural] = f"{MANAGED_BY}={MANAGER}"
+    configuration = config.from_environment(os.environ)
+    memo.stack = contextlib.AsyncExitStack()
+    cluster = await memo.stack.enter_async_context(await Cluster.connect())
+    metrics = Metrics()
+    memo.queue = Queue(reconciler(World(cluster=cluster, config=configuration), metrics))
+    metrics.watch(depth=lambda: len(memo.queue))
+    server, _thread = prometheus_client.start_http_server(
+        configuration.metrics_port, registry=metrics.registry
+    )
+    memo.stack.callback(server.shutdown)
+    memo.work = asyncio.create_task(memo.queue.run())
+
+
+@kopf.on.cleanup()
+async def stop(memo: kopf.Memo, **_: Any) -> None:
+    memo.work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await memo.work
+    await memo.stack.aclose()
+
+
+@kopf.on.login()
+def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+@kopf.index(GROUP, "inferenceservices")
+def followers(
+    namespace: str | None, name: str, spec: kopf.Spec, **_: Any
+) -> dict[tuple[str | None, str], str] | None:
+    """The services that wait for a TrainingJob, or follow it, by its namespace and name."""
+    ref = spec["predictor"]["model"].get("trainingJobRef")
+    return {(namespace, ref["name"]): name} if ref else None
+
+
+@kopf.on.event(GROUP, "trainingjobs")
+async def training_job_changed(
+    namespace: str | None, name: str, meta: kopf.Meta, memo: kopf.Memo, **kwargs: Any
+) -> None:
+    if tells_something_new(memo, meta, kwargs["type"]):
+        wake(memo, "TrainingJob", namespace, name)
+    for service in kwargs["followers"].get((namespace, name), ()):
+        wake(memo, "InferenceService", namespace, service)
+
+
+@kopf.on.event(GROUP, "inferenceservices")
+async def inference_service_changed(
+    namespace: str | None, name: str, meta: kopf.Meta, memo: kopf.Memo, **kwargs: Any
+) -> None:
+    if tells_something_new(memo, meta, kwargs["type"]):
+        wake(memo, "InferenceService", namespace, name)
+
+
+@kopf.on.event("jobs", labels={LABEL_JOB: kopf.PRESENT})
+@kopf.on.event("pods", labels={LABEL_JOB: kopf.PRESENT})
+@kopf.on.event("persistentvolumeclaims", labels={LABEL_JOB: kopf.PRESENT})
+async def training_child_changed(
+    namespace: str | None, labels: kopf.Labels, memo: kopf.Memo, **_: Any
+) -> None:
+    wake(memo, "TrainingJob", namespace, labels[LABEL_JOB])
+
+
+@kopf.on.event("deployments", labels={LABEL_SERVICE: kopf.PRESENT})
+@kopf.on.event("pods", labels={LABEL_SERVICE: kopf.PRESENT})
+async def serving_child_changed(
+    namespace: str | None, labels: kopf.Labels, memo: kopf.Memo, **_: Any
+) -> None:
+    wake(memo, "InferenceService", namespace, labels[LABEL_SERVICE])
+
+
+def tells_something_new(memo: kopf.Memo, meta: kopf.Meta, kind: str) -> bool:
+    """Whether an event tells of more than the status that the reconcile itself has written."""
+    before = memo.get("seen")
+    memo.seen = (meta["uid"], meta["generation"], meta.get("deletionTimestamp"), kind == "DELETED")
+    return bool(memo.seen != before)
+
+
+def wake(memo: kopf.Memo, kind: str, namespace: str | None, name: str) -> None:
+    """Have an object reconciled. Both kinds are namespaced, which kopf's types cannot know."""
+    memo.queue.wake(Key(kind, str(namespace), name))
+
+
+def reconciler(world: World, metrics: Metrics) -> Work:
+    """The work of the queue: reconcile, counted and timed; a conflict only means to look again."""
+
+    async def work(key: Key) -> float | None:
+        result = "error"
+        try:
+            with metrics.timed(key.kind):
+                outcome = await RECONCILES[key.kind](world, key.namespace, key.name)
+            result = "ok"
+        except Conflict:
+            result = "conflict"
+            return 0.0
+        except Ending:
+            result = "ending"
+            return LATER_S
+        finally:
+            metrics.count(key.kind, result)
+        metrics.state(key, outcome.state)
+        return outcome.again_s
+
+    return work

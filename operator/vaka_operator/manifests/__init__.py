@@ -1,0 +1,1 @@
+"""Pure builders: what Kubernetes objects a resource needs, as plain dicts."""

@@ -1,0 +1,13 @@
+"""Pods answer on their one port and nowhere else."""
+
+from vaka_operator.manifests.meta import JSON, Owner, child
+
+
+def network_policy(owner: Owner, *, name: str, port: int) -> JSON:
+    """Let only `port` of the owner's pods be reached; what they reach is not limited."""
+    spec = {
+        "podSelector": {"matchLabels": owner.selector},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"ports": [{"protocol": "TCP", "port": port}]}],
+    }
+    return child(owner, api_version="networking.k8s.io/v1", kind="NetworkPolicy", name=name, spec=spec)

@@ -1,0 +1,1 @@
+"""Pure: what the children of a resource show, turned into its status."""

@@ -1,0 +1,230 @@
+"""The reconcile of InferenceServices against a real API server and its Deployment controller."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.api
+
+JSON = dict[str, Any]
+Reconcile = Callable[..., Awaitable[JSON]]
+NOW = "2026-01-01T00:00:00Z"
+FIRST, SECOND = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+STORED = {"storageUri": "s3://bucket/digits", "digest": FIRST}
+
+
+def ready(resource: JSON) -> JSON:
+    found: list[JSON] = resource["status"]["conditions"]
+    return next(c for c in found if c["type"] == "Ready")
+
+
+def set_ready(namespace: Any, pod: JSON) -> None:
+    """What a kubelet would say of a server that has loaded its model."""
+    running = {
+        "name": "server",
+        "image": "server:1",
+        "imageID": "",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": NOW}},
+    }
+    is_ready = {"type": "Ready", "status": "True"}
+    status = {"phase": "Running", "conditions": [is_ready], "containerStatuses": [running]}
+    namespace.set_status("pod", pod["metadata"]["name"], status)
+
+
+def complete(namespace: Any, digest: str) -> None:
+    """What the operator says of a job whose model is published."""
+    model = {"uri": "pvc://digits-model/digits", "digest": digest}
+    namespace.set_status("tj", "digits", {"state": "Complete", "model": model})
+
+
+def arguments(deployment: JSON) -> list[str]:
+    args: list[str] = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    return args
+
+
+@pytest.fixture
+def new_pod(namespace: Any, until: Any) -> Callable[..., Awaitable[JSON]]:
+    """A pod that serves this digest."""
+
+    async def find(digest: str) -> JSON:
+        def serving() -> list[JSON]:
+            return [
+                pod
+                for pod in namespace.list("pod")
+                if pod["metadata"]["annotations"]["vaka.dev/model-digest"] == digest
+            ]
+
+        pods: list[JSON] = await until(serving)
+        return pods[0]
+
+    return find
+
+
+async def test_a_reconcile_makes_exactly_the_children_and_a_second_changes_nothing(
+    namespace: Any, inference_service: Any, serve: Reconcile, new_pod: Any, until: Any
+) -> None:
+    namespace.create("isvc", inference_service(model=STORED))
+    await serve()
+    set_ready(namespace, await new_pod(FIRST))
+    await until(lambda: namespace.get("deployment", "digits-predictor")["status"].get("readyReplicas"))
+    assert (await serve())["status"]["state"] == "Ready"
+
+    def everything() -> dict[tuple[str, str], str]:
+        kinds = ("isvc", "deployment", "service", "netpol", "pdb", "job", "pvc")
+        return {
+            (kind, thing["metadata"]["name"]): thing["metadata"]["resourceVersion"]
+            for kind in kinds
+            for thing in namespace.list(kind)
+        }
+
+    before = everything()
+    assert set(before) == {
+        ("isvc", "digits"),
+        ("deployment", "digits-predictor"),
+        ("service", "digits"),
+        ("netpol", "digits-predictor"),
+        ("pdb", "digits-predictor"),
+    }
+    await serve()
+    assert everything() == before
+
+
+async def test_a_ready_service_tells_its_address_and_its_model(
+    namespace: Any, inference_service: Any, serve: Reconcile, new_pod: Any, until: Any
+) -> None:
+    namespace.create("isvc", inference_service(model=STORED))
+    assert (await serve())["status"]["state"] != "Ready"
+    set_ready(namespace, await new_pod(FIRST))
+    await until(lambda: namespace.get("deployment", "digits-predictor")["status"].get("readyReplicas"))
+    status = (await serve())["status"]
+    url = f"http://digits.{namespace.name}.svc.cluster.local"
+    assert (status["url"], status["address"], status["replicas"]["ready"]) == (url, {"url": url}, 1)
+    assert status["modelStatus"] == {
+        "transitionStatus": "UpToDate",
+        "states": {"activeModelState": "Loaded", "targetModelState": "Loaded"},
+        "uri": "s3://bucket/digits",
+        "digest": FIRST,
+    }
+
+
+async def test_a_service_waits_for_its_job_and_follows_it(
+    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile, new_pod: Any, until: Any
+) -> None:
+    namespace.create("isvc", inference_service())
+    assert ready(await serve())["reason"] == "TrainingJobNotFound"
+    namespace.create("tj", training_job())
+    namespace.set_status("tj", "digits", {"state": "Running"})
+    waiting = ready(await serve())
+    assert waiting["reason"] == "WaitingForTrainingJob"
+    assert "it is Running" in waiting["message"]
+    assert namespace.list("deployment") == []
+
+    complete(namespace, FIRST)
+    await serve()
+    set_ready(namespace, await new_pod(FIRST))
+    await until(lambda: namespace.get("deployment", "digits-predictor")["status"].get("readyReplicas"))
+    assert (await serve())["status"]["state"] == "Ready"
+
+    complete(namespace, SECOND)
+    following = await serve()
+    assert ready(following)["status"] == "True", "the old model serves until the new one does"
+    assert SECOND in arguments(namespace.get("deployment", "digits-predictor"))
+    set_ready(namespace, await new_pod(SECOND))
+    await until(lambda: len(namespace.list("pod")) == 1)
+    await until(lambda: namespace.get("deployment", "digits-predictor")["status"].get("updatedReplicas") == 1)
+    assert (await serve())["status"]["modelStatus"]["digest"] == SECOND
+
+
+async def test_a_service_goes_on_when_its_job_is_deleted(
+    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile, new_pod: Any, until: Any
+) -> None:
+    namespace.create("tj", training_job())
+    complete(namespace, FIRST)
+    namespace.create("isvc", inference_service())
+    await serve()
+    set_ready(namespace, await new_pod(FIRST))
+    await until(lambda: namespace.get("deployment", "digits-predictor")["status"].get("readyReplicas"))
+    namespace.delete("tj", "digits")
+    await until(lambda: not namespace.list("tj"))
+    status = ready(await serve())
+    assert (status["status"], status["reason"]) == ("True", "TrainingJobNotFound")
+    assert len(namespace.list("deployment")) == 1
+
+
+async def test_a_failed_job_is_told_with_its_reason(
+    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile
+) -> None:
+    namespace.create("tj", training_job())
+    failed = {"type": "Failed", "status": "True", "reason": "DatasetInvalid", "message": "m"}
+    failure = {"reason": "DatasetInvalid", "message": "train/7.png is empty"}
+    conditions = [failed | {"lastTransitionTime": NOW}]
+    namespace.set_status("tj", "digits", {"conditions": conditions, "failure": failure})
+    namespace.create("isvc", inference_service())
+    told = ready(await serve())
+    assert told["reason"] == "TrainingJobFailed"
+    assert "train/7.png is empty" in told["message"]
+
+
+async def test_a_file_of_somebodys_machine_is_refused_until_it_is_edited(
+    namespace: Any, inference_service: Any, serve: Reconcile
+) -> None:
+    namespace.create("isvc", inference_service(model={"storageUri": "file:///model"}))
+    service = await serve()
+    assert service["status"]["state"] == "InvalidSpec"
+    assert service["status"]["modelStatus"]["transitionStatus"] == "InvalidSpec"
+    assert "pvc://CLAIM/PATH" in ready(service)["message"]
+    namespace.patch("isvc", "digits", {"spec": {"predictor": {"model": {"storageUri": "pvc://models"}}}})
+    await serve()
+    args = arguments(namespace.get("deployment", "digits-predictor"))
+    assert "file:///mnt/vaka/model/digits" in args
+
+
+async def test_a_change_of_the_spec_reaches_the_deployment_and_a_field_taken_out_goes(
+    namespace: Any, inference_service: Any, serve: Reconcile
+) -> None:
+    namespace.create("isvc", inference_service(model=STORED, nodeSelector={"disk": "fast"}))
+    await serve()
+    change = {"minReplicas": 3, "nodeSelector": None}
+    namespace.patch("isvc", "digits", {"spec": {"predictor": change}})
+    await serve()
+    spec = namespace.get("deployment", "digits-predictor")["spec"]
+    assert spec["replicas"] == 3
+    assert "nodeSelector" not in spec["template"]["spec"]
+
+
+async def test_what_somebody_else_changes_is_put_right(
+    namespace: Any, inference_service: Any, serve: Reconcile
+) -> None:
+    namespace.create("isvc", inference_service(model=STORED))
+    await serve()
+    namespace.patch("deployment", "digits-predictor", {"spec": {"replicas": 7}})
+    namespace.patch("service", "digits", {"spec": {"selector": {"vaka.dev/inference-service": "other"}}})
+    await serve()
+    assert namespace.get("deployment", "digits-predictor")["spec"]["replicas"] == 1
+    selector = namespace.get("service", "digits")["spec"]["selector"]
+    assert selector == {"vaka.dev/inference-service": "digits"}
+
+
+async def test_a_quota_that_refuses_the_pod_is_told_and_healed(
+    namespace: Any, inference_service: Any, serve: Reconcile, until: Any, eventually: Any
+) -> None:
+    namespace.create("quota", {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    await until(lambda: namespace.get("quota", "none").get("status", {}).get("hard"))
+    namespace.create("isvc", inference_service(model=STORED))
+    service = await eventually(serve, lambda found: found["status"]["state"] == "PodRefused", seconds=10)
+    assert "exceeded quota: none" in ready(service)["message"]
+    namespace.delete("quota", "none")
+    await eventually(serve, lambda _: namespace.list("pod"), seconds=30)
+
+
+async def test_a_service_of_somebody_else_is_left_alone(
+    namespace: Any, inference_service: Any, serve: Reconcile
+) -> None:
+    theirs = {"metadata": {"name": "digits"}, "spec": {"ports": [{"port": 9}], "selector": {"a": "b"}}}
+    namespace.create("service", theirs)
+    namespace.create("isvc", inference_service(model=STORED))
+    assert (await serve())["status"]["state"] == "NameTaken"
+    assert namespace.get("service", "digits")["spec"]["selector"] == {"a": "b"}

@@ -1,0 +1,80 @@
+"""What the API server itself refuses, and in which words."""
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.api
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"dataset": {"storageUri": 7}}, r"spec.dataset.storageUri: Invalid value: .*must be of type string"),
+        ({"dataset": {}}, r"spec.dataset.storageUri: Required value"),
+        ({"dataset": {"storageUri": "mnist"}}, r"must be pkg://NAME, pvc://CLAIM/PATH, s3://BUCKET/PREFIX"),
+        ({"output": {"storageUri": "pkg://x"}}, r"must be pvc://CLAIM/PATH, s3://BUCKET/PREFIX or file:///"),
+        ({"model": {"architecture": "rnn"}}, r'Unsupported value: "rnn": supported values: "cnn"'),
+        ({"modle": {}}, r'unknown field "spec.modle"'),
+        ({"backoffLimit": -1}, r"spec.backoffLimit: .*should be greater than or equal to 0"),
+        ({"activeDeadlineSeconds": 0}, r"spec.activeDeadlineSeconds: .*greater than or equal to 1"),
+        ({"suspend": "yes"}, r"spec.suspend: .*must be of type boolean"),
+        ({"output": {"size": "-1Gi"}}, r"spec.output.size"),
+        ({"trainer": {"resourcesPerNode": {"requests": {"cpu": "two"}}}}, r"resourcesPerNode.requests.cpu"),
+    ],
+)
+def test_a_wrong_training_job_is_refused(
+    namespace: Any, training_job: Any, fields: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(Exception, match=told):
+        namespace.create("tj", training_job(**fields))
+
+
+@pytest.mark.parametrize("name", ["Digits", "9digits", "a.b", "x" * 53])
+def test_a_name_that_cannot_be_a_services_is_refused(namespace: Any, training_job: Any, name: str) -> None:
+    with pytest.raises(Exception, match=r"metadata.name|lower case RFC 1123"):
+        namespace.create("tj", training_job(name))
+
+
+DIGEST = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "told"),
+    [
+        (
+            {"trainingJobRef": {"name": "a"}, "storageUri": "s3://b/m"},
+            {},
+            "give either trainingJobRef or storageUri",
+        ),
+        ({"digest": DIGEST}, {}, "give either trainingJobRef or storageUri"),
+        ({"trainingJobRef": {"name": "a"}, "digest": DIGEST}, {}, "digest goes with storageUri"),
+        ({"storageUri": "s3://b/m", "digest": "1234"}, {}, "must be sha256: and 64 hexadecimal digits"),
+        ({"storageUri": "pkg://mnist"}, {}, "must be pvc://CLAIM/PATH"),
+        ({"storageUri": "s3://b/m"}, {"minReplicas": 0}, "greater than or equal to 1"),
+        ({"storageUri": "s3://b/m"}, {"minReplicas": 1.5}, "must be of type integer"),
+    ],
+)
+def test_a_wrong_service_is_refused(
+    namespace: Any, inference_service: Any, model: dict[str, Any], more: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(Exception, match=told):
+        namespace.create("isvc", inference_service(model=model, **more))
+
+
+@pytest.mark.parametrize("field", ["model", "dataset", "trainer", "output", "backoffLimit"])
+def test_what_is_trained_is_fixed_once_training_began(namespace: Any, training_job: Any, field: str) -> None:
+    changed: dict[str, Any] = {
+        "model": {"hyperparameters": {"epochs": 2}},
+        "dataset": {"storageUri": "pkg://fashion-mnist"},
+        "trainer": {"image": "other"},
+        "output": {"size": "9Gi"},
+        "backoffLimit": 9,
+    }
+    change = {"spec": {field: changed[field]}}
+    namespace.create("tj", training_job())
+    namespace.patch("tj", "digits", {"spec": {"suspend": True}})
+    namespace.set_status("tj", "digits", {"startTime": "2026-01-01T00:00:00Z"})
+    with pytest.raises(Exception, match=f"spec.{field} cannot be changed after the job has started"):
+        namespace.patch("tj", "digits", change)
+    namespace.patch("tj", "digits", {"spec": {"suspend": False, "activeDeadlineSeconds": 5}})
