@@ -1,0 +1,149 @@
+"""Small models with answers that can be told in advance, an S3 server, and how hypothesis runs."""
+
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import settings
+from onnx import TensorProto, helper, numpy_helper
+
+from vaka.artifacts.manifest import File, ImageInput, Manifest, Signature, Tensor, encode
+from vaka.artifacts.read import digest_at
+from vaka.devcluster.binaries import programs
+from vaka.devcluster.folders import cache_root
+
+settings.register_profile("vaka", deadline=None)  # a busy machine is no failure
+settings.load_profile("vaka")
+
+info = helper.make_tensor_value_info
+
+
+def _save(graph: onnx.GraphProto, to: Path) -> Path:
+    onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 21)]), to)
+    return to
+
+
+class Models:
+    """Writes them where a test wants them."""
+
+    @staticmethod
+    def identity(to: Path, element: int = TensorProto.FLOAT) -> Path:
+        """An ONNX file that gives back its input `x` [batch, 2] as `y`."""
+        node = helper.make_node("Identity", ["x"], ["y"])
+        shape = ["batch", 2]
+        return _save(
+            helper.make_graph([node], "g", [info("x", element, shape)], [info("y", element, shape)]), to
+        )
+
+    @staticmethod
+    def sums(to: Path) -> Path:
+        """Inputs `a` FP32 [n] and `b` INT64 [n, 2]; outputs `double` = 2a and `total` = b summed."""
+        nodes = [
+            helper.make_node("Add", ["a", "a"], ["double"]),
+            helper.make_node("ReduceSum", ["b", "axis"], ["total"], keepdims=0),
+        ]
+        inputs = [info("a", TensorProto.FLOAT, ["n"]), info("b", TensorProto.INT64, ["n", 2])]
+        outputs = [info("double", TensorProto.FLOAT, ["n"]), info("total", TensorProto.INT64, ["n"])]
+        axis = numpy_helper.from_array(np.array([1]), "axis")
+        return _save(helper.make_graph(nodes, "g", inputs, outputs, [axis]), to)
+
+    @staticmethod
+    def brightness(folder: Path, *, channels: int = 1, height: int = 3, width: int = 4) -> Path:
+        """A model folder that tells dark images from bright ones by their mean: class 0 or 1."""
+        folder.mkdir(parents=True, exist_ok=True)
+        constants = {
+            "axes": np.array([1, 2, 3]),
+            "one": np.array([1]),
+            "weight": np.array([[-0.1, 0.1]], np.float32),
+            "bias": np.array([12.75, -12.75], np.float32),
+        }
+        nodes = [
+            helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0),
+            helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
+            helper.make_node("Gemm", ["column", "weight", "bias"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ]
+        graph = _save(
+            helper.make_graph(
+                nodes,
+                "g",
+                [info("image", TensorProto.FLOAT, ["n", channels, height, width])],
+                [info("probabilities", TensorProto.FLOAT, ["n", 2])],
+                [numpy_helper.from_array(array, name) for name, array in constants.items()],
+            ),
+            folder / "model.onnx",
+        )
+        file = File(sha256=digest_at(graph).removeprefix("sha256:"), size=graph.stat().st_size)
+        manifest = Manifest(
+            name="brightness",
+            architecture="cnn",
+            task="image-classification",
+            signature=Signature(
+                inputs=[Tensor(name="image", datatype="FP32", shape=[-1, channels, height, width])],
+                outputs=[Tensor(name="probabilities", datatype="FP32", shape=[-1, 2])],
+            ),
+            image=ImageInput(height=height, width=width, channels=channels),
+            labels=["dark", "bright"],
+            metrics={"accuracy": 1.0},
+            files={"model.onnx": file},
+        )
+        (folder / "manifest.json").write_bytes(encode(manifest))
+        return folder
+
+
+@pytest.fixture(scope="session")
+def models() -> type[Models]:
+    return Models
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Endpoint of an S3 server, and the folder whose subfolders are its buckets."""
+    root = tmp_path_factory.mktemp("s3")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [
+        str(programs(cache_root())["versitygw"]),
+        "--quiet",
+        "--port",
+        f"127.0.0.1:{port}",
+        "posix",
+        str(root),
+    ]
+    keys = {"ROOT_ACCESS_KEY": "the-key", "ROOT_SECRET_KEY": "the-secret"}
+    process = subprocess.Popen(command, env=keys, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}", root
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    raise RuntimeError("the S3 server does not start")
+
+
+@pytest.fixture
+def bucket(gateway: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of an empty bucket, with access to it in the environment."""
+    endpoint, root = gateway
+    name = f"bucket-{uuid.uuid4().hex}"
+    (root / name).mkdir()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-secret")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    return name
