@@ -12,9 +12,9 @@ VAKA := $(VENV)/bin/vaka
 export CLUSTER
 
 # What the embedded cluster and the image builds need of Debian; nothing of it when CLUSTER=current.
-PACKAGES := python3 python3-venv containerd runc containernetworking-plugins nftables conntrack iptables socat \
-            buildah debootstrap skopeo iproute2 ca-certificates curl
-TEST_PACKAGES := prometheus
+PACKAGES := python3 python3-venv containerd runc containernetworking-plugins nftables buildah debootstrap skopeo \
+            iproute2 ca-certificates
+TEST_PACKAGES := prometheus curl
 
 .PHONY: help system setup binaries datasets images demo test test-unit test-api test-e2e check format crds lock \
         cluster-up cluster-down bench clean

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vaka.data import packaged
 from vaka.devcluster.folders import cache_root
-from vaka.devcluster.layout import Layout
+from vaka.devcluster.layout import layout_of
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("operator", "server", "datasets", "trainer")
@@ -105,7 +105,7 @@ def build(names: list[str], *, engine: str, cache: Path) -> None:
                 command = ["docker", "build", *options, str(image.context)]
                 _run(command, title=image.name, log=folder / f"{image.name}.log")
         else:
-            Buildah(folder).build(images)
+            Buildah(cache).build(images)
 
 
 def _engine(wanted: str) -> str:
@@ -127,9 +127,9 @@ def _engine(wanted: str) -> str:
 class Buildah:
     """Builds in a storage of its own, and exports to an OCI layout in which images share layers."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.layout = Layout(folder / "oci")
+    def __init__(self, cache: Path) -> None:
+        self.folder = folder = cache / "images"
+        self.layout = layout_of(cache)
         self.environment = {**os.environ, "STORAGE_DRIVER": "overlay", "TMPDIR": str(folder / "tmp")}
         self.buildah = ["buildah", "--root", f"{folder}/storage", "--runroot", f"{folder}/run"]
 

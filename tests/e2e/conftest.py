@@ -43,8 +43,10 @@ class Namespace:
         try:
             self.kubectl("wait", what, f"--for=jsonpath={{.status.state}}={state}", f"--timeout={seconds}s")
         except subprocess.CalledProcessError:
-            pods = self.kubectl("get", "events,pods", "--sort-by=.metadata.creationTimestamp")
-            pytest.fail(f"{what} is not {state} but {self.get(kind, name).get('status')}\n{pods}")
+            events = self.kubectl("get", "events", "--sort-by=.metadata.creationTimestamp")
+            pods = self.kubectl("get", "pods", "--output=wide")
+            status = json.dumps(self.get(kind, name).get("status"), indent=1)
+            pytest.fail(f"{what} is not {state} but {status}\n{events}\n{pods}")
         return self.get(kind, name)
 
     def patch(self, what: str, change: JSON) -> None:
