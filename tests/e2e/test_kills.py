@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from vaka.devcluster.cgroups import cgroup_name
+
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif("VAKA_KILLS" not in os.environ, reason="long: give VAKA_KILLS=50 VAKA_KILL_JOBS=10"),
@@ -18,14 +20,14 @@ JOBS = int(os.environ.get("VAKA_KILL_JOBS", "3"))
 KILLS = int(os.environ.get("VAKA_KILLS", "10"))
 
 
-def operators() -> list[int]:
-    """Processes of an operator, seen from the host."""
+def operators(cluster: str) -> list[int]:
+    """Processes of this cluster's operator, seen from the host."""
 
     def is_operator(process: Path) -> bool:
         try:
             return (
                 b"vaka_operator" in (process / "cmdline").read_bytes()
-                and "kubepods" in (process / "cgroup").read_text()
+                and f"{cgroup_name(cluster)}/" in (process / "cgroup").read_text()
             )
         except OSError:
             return False
@@ -33,11 +35,11 @@ def operators() -> list[int]:
     return [int(p.name) for p in Path("/proc").glob("[0-9]*") if is_operator(p)]
 
 
-def kill_operator(seconds: float = 60) -> None:
+def kill_operator(cluster: str, seconds: float = 60) -> None:
     """SIGKILL the operator, however long its container waits to be started again."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if found := operators():
+        if found := operators(cluster):
             for pid in found:
                 os.kill(pid, signal.SIGKILL)
             return
@@ -53,7 +55,7 @@ def test_jobs_survive_an_operator_that_is_killed_again_and_again(
         namespace.apply(training_job(f"job-{number}"))
     for _ in range(KILLS):
         # A new pod starts at once; a killed container would wait longer after each kill.
-        kill_operator()
+        kill_operator(cluster.name)
         cluster.kubectl("-n", "vaka-system", "delete", "pod", "--all", "--force", "--grace-period=0")
         time.sleep(chance.uniform(0, 3))
     for number in range(JOBS):
