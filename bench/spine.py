@@ -59,7 +59,7 @@ def apply_to_training(cluster: Cluster) -> list[float]:
         cluster.kubectl("wait", "-n", space, "pod", "-l", "vaka.dev/training-job=job", "--for=create")
         ready = "--for=condition=PodReadyToStartContainers"
         cluster.kubectl("wait", "-n", space, "pod", "-l", "vaka.dev/training-job=job", ready)
-        wait_for_line(cluster, space, lambda line: "step" in line)
+        wait_for_line(cluster, space, lambda line: str(line["msg"]).startswith("step "))
         return time.monotonic() - started
 
     return repeat(cluster, once)

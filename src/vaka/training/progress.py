@@ -1,10 +1,20 @@
 """How far a run is and how long it will take."""
 
+from __future__ import annotations
+
+import logging
 import math
+from typing import TYPE_CHECKING
 
 from vaka.api.types import Metric
 from vaka.models.architecture import Metrics
 
+if TYPE_CHECKING:
+    from vaka.training.loop import Progress
+
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 10.0
 MEMORY_SECONDS = 15.0
 """How long a change of speed takes to show in the estimate."""
 
@@ -26,6 +36,24 @@ class Estimate:
             self._speed = (1 - weight) * (self._speed or 0.0) + weight * speed
             self._seconds, self._step = seconds, step
         return None if self._speed is None else math.ceil((steps - step) / self._speed)
+
+
+class Journal:
+    """A line of the log for the first step, and then one every ten seconds."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def note(self, progress: Progress) -> None:
+        if progress.seconds < self._next:
+            return
+        self._next = progress.seconds + LOG_SECONDS
+        log.info(
+            "step %d of %d",
+            progress.step,
+            progress.steps,
+            extra={"fields": {"epoch": progress.epoch, "loss": progress.loss} | progress.validation},
+        )
 
 
 def percentage(step: int, steps: int) -> int:

@@ -16,7 +16,7 @@ from vaka.artifacts.publish import check_target, publish
 from vaka.models import architecture
 from vaka.models.architecture import Architecture, Data, Metrics
 from vaka.training.errors import ConfigError
-from vaka.training.progress import Estimate, as_metrics, percentage
+from vaka.training.progress import Estimate, Journal, as_metrics, percentage
 from vaka.training.report import Reporter
 
 if TYPE_CHECKING:
@@ -78,9 +78,14 @@ def train(
 
     learner = built_in.learner(data, hyper, set_up_torch())
     reporter.say(Reason.TRAINING, f"training {hyper.epochs} epochs of {learner.steps_per_epoch} steps")
-    estimate = Estimate()
+    estimate, journal = Estimate(), Journal()
     started = time.monotonic()
-    network = fit(learner, hyper, lambda progress: tell(progress, estimate, reporter))
+
+    def told(progress: "Progress") -> None:
+        tell(progress, estimate, reporter)
+        journal.note(progress)
+
+    network = fit(learner, hyper, told)
     seconds = time.monotonic() - started
     samples = hyper.epochs * learner.steps_per_epoch * learner.samples_per_step
     costs = {"samplesPerSecond": samples / seconds, "trainSeconds": seconds}
