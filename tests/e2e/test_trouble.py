@@ -53,7 +53,7 @@ def test_an_unreachable_s3_is_waited_for(namespace: Any, training_job: Any) -> N
 
 def test_an_image_that_cannot_be_pulled_is_healed_by_an_edit(namespace: Any, training_job: Any) -> None:
     namespace.apply(training_job(trainer={"image": "localhost/no/such:image"}))
-    found = namespace.wait("tj/job", "ImagePullFailed", seconds=15)
+    found = namespace.wait("tj/job", "ImagePullFailed", seconds=30)
     assert "localhost/no/such:image" in json.dumps(found["status"]["conditions"])
     namespace.patch("tj/job", {"spec": {"trainer": {"image": None}}})
     namespace.wait("tj/job", "Running", seconds=60)

@@ -29,6 +29,7 @@ _ADVICE = {
     Reason.CONTAINER_REFUSED: "check env and image in the spec",
 }
 _VOLUME_EVENTS = {"FailedMount", "FailedAttachVolume"}
+_PULL_FAILED = "Failed to pull image"
 
 UNDER_WAY = {
     Reason.STARTING,
@@ -82,7 +83,7 @@ def obstacle(pod: JSON, *, claims: Mapping[str, JSON | None], events: Iterable[J
         claims: the claims that it mounts by name, None where there is none.
         events: those of the pod.
     """
-    return _waiting(pod) or _unscheduled(pod, claims) or _unmounted(events) or STARTING
+    return _waiting(pod) or _unscheduled(pod, claims) or _told_by(events) or STARTING
 
 
 def ending(pod: JSON, container: str) -> Ended | None:
@@ -197,8 +198,15 @@ def _unscheduled(pod: JSON, claims: Mapping[str, JSON | None]) -> Finding | None
     return Finding(Reason.UNSCHEDULABLE, message)
 
 
-def _unmounted(events: Iterable[JSON]) -> Finding | None:
+def _told_by(events: Iterable[JSON]) -> Finding | None:
+    """What only events tell: a volume that cannot be mounted, and an image that could not be pulled just now.
+
+    The kubelet tells of a failed pull in the pod's status at its next try only, ten seconds later.
+    """
     for event in events:
+        note = event.get("note", "")
         if event.get("reason") in _VOLUME_EVENTS:
-            return Finding(Reason.VOLUME_PENDING, event.get("note", "a volume cannot be mounted"))
+            return Finding(Reason.VOLUME_PENDING, note or "a volume cannot be mounted")
+        if event.get("reason") == "Failed" and note.startswith(_PULL_FAILED):
+            return Finding(Reason.IMAGE_PULL_FAILED, f"{note}: {_ADVICE[Reason.IMAGE_PULL_FAILED]}")
     return None

@@ -123,6 +123,18 @@ def test_a_volume_that_cannot_be_mounted_is_told_from_the_pods_events(
     assert (status.state, told(status).message) == ("VolumePending", "timed out waiting for the disk")
 
 
+def test_a_failed_pull_is_told_from_events_before_the_pod_shows_it(
+    seen: Callable[..., Seen], pod: Pod
+) -> None:
+    events = [
+        {"reason": "Failed", "note": "Error: ErrImagePull"},
+        {"reason": "Failed", "note": 'Failed to pull image "no/such": connection refused'},
+    ]
+    status, _ = status_of(seen(pods=[pod(**waits("PodInitializing"))], events=events))
+    assert status.state == "ImagePullFailed"
+    assert "no/such" in told(status).message
+
+
 def test_a_refused_pod_is_told_from_the_jobs_events(seen: Callable[..., Seen]) -> None:
     status, _ = status_of(seen(events=[{"reason": "FailedCreate", "note": "exceeded quota: small"}]))
     assert status.state == "PodRefused"
