@@ -16,7 +16,7 @@ PACKAGES := python3 python3-venv containerd runc containernetworking-plugins nft
             iproute2 ca-certificates
 TEST_PACKAGES := prometheus curl
 
-.PHONY: help system setup binaries datasets images demo test test-unit test-api test-e2e check format crds lock \
+.PHONY: help system setup binaries datasets images demo test test-unit test-api test-e2e check format crds states lock \
         cluster-up cluster-down bench clean
 
 help: ## Show this list
@@ -91,6 +91,9 @@ format: $(VENV)/.ready ## Format the code and fix what can be fixed
 
 crds: $(VENV)/.ready ## Generate the CRDs from the types
 	@$(PYTHON) -m vaka.api.crd charts/vaka/files/crds
+
+states: $(VENV)/.ready ## Generate docs/states.md from the reasons in the code
+	@$(PYTHON) -m vaka.api.states docs/states.md
 
 lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	@$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --generate-hashes \

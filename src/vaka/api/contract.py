@@ -33,23 +33,37 @@ EXIT_DATA = 65
 EXIT_CONFIG = 78
 """The specification is wrong: trying again cannot help (sysexits' EX_CONFIG)."""
 PERMANENT_EXITS = (EXIT_DATA, EXIT_CONFIG)
+EXIT_LOST_NODE = 75
+"""Another node was lost: this one has to begin anew with the others (sysexits' EX_TEMPFAIL)."""
+EXIT_STOPPED = 143
+"""Stopped by SIGTERM, after a checkpoint was written."""
 
 
 class Run(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """One training run. Inside a pod every storageUri is file://, s3:// or https://: the operator has
-    mounted what pkg:// and pvc:// mean; `public_output` is the name that people know the result by."""
+    mounted what pkg:// and pvc:// mean; `public_output` is the name that people know the result by, and
+    `public_checkpoint` that of the folder of the checkpoints."""
 
     name: str
     namespace: str
     uid: str
     spec: TrainingJobSpec
     public_output: str
+    public_checkpoint: str = ""
 
 
 class PublishedModel(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
     uri: str
     digest: str
     metrics: list[Metric] = []
+
+
+class CheckpointReport(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    """The newest complete checkpoint; time is RFC 3339 in UTC."""
+
+    step: int
+    uri: str
+    time: str
 
 
 class Report(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
@@ -67,4 +81,5 @@ class Report(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_def
     step: int | None = None
     epoch: int | None = None
     metrics: list[Metric] = []
+    checkpoint: CheckpointReport | None = None
     model: PublishedModel | None = None

@@ -2,13 +2,12 @@
 
 from typing import Annotated, ClassVar, Literal
 
+import msgspec
 from msgspec import Meta
 
+from vaka.api.trainingjobstatus import TrainingJobStatus
 from vaka.api.types import (
-    CONDITIONS,
-    Condition,
     EnvVar,
-    Metric,
     Opaque,
     Quantity,
     Resource,
@@ -23,14 +22,29 @@ DATASET_URI = Rule(
     r"self.matches('^(pkg://[a-z0-9-]+|pvc://[a-z0-9.-]+(/.*)?|s3://[^/]+(/.*)?|https://[^/]+/.+|file:///.+)$')",
     "must be pkg://NAME, pvc://CLAIM/PATH, s3://BUCKET/PREFIX, https://HOST/PATH or file:///PATH",
 )
+CONTROLLER = "vaka.dev/trainingjob-controller"
+"""spec.managedBy of the jobs that the operator takes care of, and of those that give none."""
+CUSTOM = "custom"
+"""The architecture of a container of one's own."""
+
 OUTPUT_URI = Rule(
     r"self.matches('^(pvc://[a-z0-9.-]+(/.*)?|s3://[^/]+/.+|file:///.+)$')",
     "must be pvc://CLAIM/PATH, s3://BUCKET/PREFIX or file:///PATH",
 )
 
 
+MANAGED_BY = Rule(
+    f"self == '{CONTROLLER}' || "
+    "(!self.startsWith('vaka.dev/') && self.matches('^[a-z0-9.-]+/[A-Za-z0-9/_.-]+$'))",
+    f"must be {CONTROLLER} or the name of another controller, such as kueue.x-k8s.io/multikueue",
+)
+
+
 class ModelSpec(Resource, frozen=True):
-    architecture: Annotated[Literal["cnn"], said("Which built-in model is trained.")]
+    architecture: Annotated[
+        Literal["cnn", "custom"],
+        said("Which built-in model is trained; custom: whatever the container of trainer.image trains."),
+    ]
     hyperparameters: Annotated[Opaque, said("Settings of the architecture, such as epochs; see docs/.")] = {}
 
 
@@ -59,15 +73,80 @@ class DatasetSpec(Resource, frozen=True):
 
 
 class TrainerSpec(Resource, frozen=True):
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.minNodes) || self.minNodes <= self.numNodes",
+            "minNodes must not be greater than numNodes",
+        ),
+    )
     image: (
         Annotated[str, said("Image of the trainer; default: the one that the chart names.", minLength=1)]
         | None
     ) = None
+    command: Annotated[
+        list[str],
+        said("What the container runs; default: Vaka's trainer, or what the custom image itself starts."),
+    ] = []
+    args: Annotated[list[str], said("Arguments of the command.")] = []
     env: Annotated[list[EnvVar], said("More environment variables.")] = []
+    num_nodes: Annotated[int, Meta(ge=1, le=1000, description="How many pods train together.")] = 1
+    min_nodes: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=1000,
+                description="With how many pods training goes on when others are lost, until they are back; "
+                "default: with none less than numNodes.",
+            ),
+        ]
+        | None
+    ) = None
+    num_proc_per_node: Annotated[
+        int, Meta(ge=1, le=64, description="How many processes train in each pod, such as one for each GPU.")
+    ] = 1
+    strategy: Annotated[
+        Literal["ddp", "fsdp"],
+        said("How processes share the work: each has the whole model (ddp) or a part of it (fsdp)."),
+    ] = "ddp"
     resources_per_node: Annotated[Resources, said("Resources of each trainer pod.")] | None = None
     node_selector: Annotated[dict[str, str], said("Labels that a node must have.")] = {}
     tolerations: Annotated[list[Toleration], said("Taints that are tolerated.")] = []
+    affinity: Annotated[Opaque, said("Which nodes and neighbours the pods like, as in a Pod.")] = {}
     priority_class_name: Annotated[str, said("Priority class of the pods.")] | None = None
+    volumes: Annotated[list[Opaque], said("More volumes, as in a Pod.")] = []
+    volume_mounts: Annotated[list[Opaque], said("Where they are mounted, as in a Pod.")] = []
+
+    @property
+    def required_nodes(self) -> int:
+        """With how many pods it can train."""
+        return self.min_nodes or self.num_nodes
+
+    @property
+    def elastic(self) -> bool:
+        return self.required_nodes < self.num_nodes
+
+
+class CheckpointSpec(Resource, frozen=True):
+    storage_uri: (
+        Annotated[
+            str,
+            said(
+                "Where checkpoints go, in a folder of each job's own; default: beside the model.",
+                OUTPUT_URI,
+                maxLength=1024,
+            ),
+        ]
+        | None
+    ) = None
+    every_steps: (
+        Annotated[
+            int, Meta(ge=1, description="Steps between two checkpoints; the seconds then do not count.")
+        ]
+        | None
+    ) = None
+    every_seconds: Annotated[int, Meta(ge=1, description="Seconds between two checkpoints.")] = 60
+    keep: Annotated[int, Meta(ge=1, le=100, description="How many of the newest checkpoints are kept.")] = 2
 
 
 class OutputSpec(Resource, frozen=True):
@@ -89,66 +168,108 @@ class OutputSpec(Resource, frozen=True):
     ) = None
 
 
+class FailurePolicySpec(Resource, frozen=True):
+    rules_: Annotated[
+        list[Opaque],
+        said("Rules as in the podFailurePolicy of a Job; they come before Vaka's own.", maxItems=16),
+    ] = msgspec.field(default_factory=list, name="rules")
+
+
 class TrainingJobSpec(Resource, frozen=True):
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.model.architecture != 'custom' || has(self.trainer.image)",
+            "trainer.image must be given: architecture custom trains what your own image holds",
+        ),
+    )
     model: Annotated[ModelSpec, said("What is trained.")]
     dataset: Annotated[DatasetSpec, said("What it is trained on.")]
     trainer: Annotated[TrainerSpec, said("The pods that train.")] = TrainerSpec()
     output: Annotated[OutputSpec, said("Where the trained model is published.")] = OutputSpec()
+    checkpoint: Annotated[CheckpointSpec, said("When and where what is needed to continue is saved.")] = (
+        CheckpointSpec()
+    )
     suspend: Annotated[bool, said("True holds the job: its pods are removed until it is false again.")] = (
         False
     )
     backoff_limit: Annotated[
-        int, Meta(ge=0, le=100, description="How many pods may fail before the job has failed.")
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="How often in a row training may fail before the job has failed: a newer checkpoint "
+            "starts the count anew, and disruptions such as a drained node do not count.",
+        ),
     ] = 3
+    failure_policy: (
+        Annotated[FailurePolicySpec, said("Which ends of a pod fail the job at once, count, or do not.")]
+        | None
+    ) = None
     active_deadline_seconds: (
-        Annotated[int, Meta(ge=1, description="Seconds after which a running job is failed.")] | None
+        Annotated[
+            int,
+            Meta(ge=1, description="Seconds after which a running job is failed; suspended time is free."),
+        ]
+        | None
+    ) = None
+    ttl_seconds_after_finished: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                description="Seconds after its end until the job is deleted, with the claim that it made: "
+                "give output.storageUri to keep the model.",
+            ),
+        ]
+        | None
+    ) = None
+    queue_name: (
+        Annotated[
+            str,
+            said(
+                "The Kueue LocalQueue that admits the job.",
+                maxLength=63,
+                pattern="^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            ),
+        ]
+        | None
+    ) = None
+    managed_by: (
+        Annotated[
+            str,
+            said(
+                f"Who takes care of this job; default {CONTROLLER}. Vaka leaves the jobs of others alone, "
+                "such as those of kueue.x-k8s.io/multikueue.",
+                MANAGED_BY,
+                maxLength=63,
+            ),
+        ]
+        | None
     ) = None
 
 
-class TrainerStatus(Resource, frozen=True):
-    progress_percentage: Annotated[int, Meta(ge=0, le=100)] | None = None
-    estimated_remaining_seconds: Annotated[int, Meta(ge=0)] | None = None
-    step: Annotated[int, Meta(ge=0)] | None = None
-    epoch: Annotated[int, Meta(ge=0)] | None = None
-    metrics: list[Metric] = []
-
-
-class ModelStatus(Resource, frozen=True):
-    uri: Annotated[str, said("Where the model folder is.")]
-    digest: Annotated[str, said("sha256 of its manifest, which holds the digest of every file.")]
-    metrics: list[Metric] = []
-
-
-class FailureStatus(Resource, frozen=True):
-    reason: str
-    message: Annotated[str, said("What went wrong, with the last log lines.")]
-    pod: str | None = None
-    exit_code: int | None = None
-
-
-class TrainingJobStatus(Resource, frozen=True):
-    observed_generation: int | None = None
-    state: Annotated[str, said("The condition that holds now, with its reason where it waits.")] | None = None
-    conditions: Annotated[list[Condition], Meta(extra_json_schema=CONDITIONS)] = []
-    start_time: Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
-    completion_time: Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
-    restarts: Annotated[int, Meta(ge=0)] | None = None
-    progress: Annotated[str, said("Progress for the printer column, such as 42%.")] | None = None
-    eta: Annotated[str, said("Remaining time for the printer column, such as 1m20s.")] | None = None
-    metric: Annotated[str, said("The main metric for the printer column, such as accuracy=0.991.")] | None = (
-        None
-    )
-    trainer_status: TrainerStatus | None = None
-    model: ModelStatus | None = None
-    failure: FailureStatus | None = None
+_STARTED = "has(oldSelf.status) && has(oldSelf.status.startTime)"
+_FIXED = ("model", "dataset", "trainer", "output", "checkpoint", "backoffLimit")
+_FIXED_OPTIONAL = ("failurePolicy", "queueName")
 
 
 def _fixed(field: str) -> Rule:
-    started = "has(oldSelf.status) && has(oldSelf.status.startTime)"
     return Rule(
-        f"!({started}) || self.spec.{field} == oldSelf.spec.{field}",
+        f"!({_STARTED}) || self.spec.{field} == oldSelf.spec.{field}",
         f"spec.{field} cannot be changed after the job has started: delete the job and create it anew",
     )
+
+
+def _fixed_optional(field: str) -> Rule:
+    return Rule(
+        f"!({_STARTED}) || {_same(field)}",
+        f"spec.{field} cannot be changed after the job has started: delete the job and create it anew",
+    )
+
+
+def _same(field: str) -> str:
+    given, before = f"has(self.spec.{field})", f"has(oldSelf.spec.{field})"
+    return f"({given} == {before} && (!{given} || self.spec.{field} == oldSelf.spec.{field}))"
 
 
 class TrainingJob(Resource, frozen=True):
@@ -157,7 +278,9 @@ class TrainingJob(Resource, frozen=True):
             "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$')",
             "metadata.name must be at most 52 lower-case letters, digits and '-', and start with a letter",
         ),
-        *map(_fixed, ("model", "dataset", "trainer", "output", "backoffLimit")),
+        *map(_fixed, _FIXED),
+        *map(_fixed_optional, _FIXED_OPTIONAL),
+        Rule(_same("managedBy"), "spec.managedBy cannot be changed: delete the job and create it anew"),
     )
     spec: TrainingJobSpec
     status: TrainingJobStatus | None = None

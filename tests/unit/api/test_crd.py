@@ -6,7 +6,7 @@ import pytest
 
 from vaka.api import crd
 from vaka.api.hyperparameters import ARCHITECTURES, parse
-from vaka.api.trainingjob import TrainingJob
+from vaka.api.trainingjob import CUSTOM, TrainingJob
 
 CHART = Path(__file__).parents[3] / "charts" / "vaka" / "files" / "crds"
 
@@ -45,7 +45,7 @@ def test_every_field_that_people_write_is_explained() -> None:
 def test_the_architectures_of_the_crd_are_those_with_hyperparameters() -> None:
     spec = crd.definition(TrainingJob, short="tj")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     model = spec["properties"]["spec"]["properties"]["model"]
-    assert set(model["properties"]["architecture"]["enum"]) == set(ARCHITECTURES)
+    assert set(model["properties"]["architecture"]["enum"]) == {*ARCHITECTURES, CUSTOM}
 
 
 def test_hyperparameters_have_defaults() -> None:
