@@ -106,6 +106,15 @@ class Cluster:
         found = await self._call("GET", _path(kind, namespace), query=query)
         return found["items"] if found else []
 
+    async def create(self, manifest: JSON) -> JSON:
+        """Create the object; Conflict where there is one of its name, Refused where a field is unknown."""
+        return await self._write(
+            "POST",
+            _path(manifest["kind"], manifest["metadata"]["namespace"]),
+            query={"fieldManager": MANAGER, "fieldValidation": "Strict"},
+            body=manifest,
+        )
+
     async def apply(self, manifest: JSON) -> JSON:
         """Server-side apply: create the object, or make the fields that are ours what they should be."""
         meta = manifest["metadata"]

@@ -42,13 +42,16 @@ async def ensure(cluster: Cluster, owner: Owner, desired: JSON) -> JSON:
 async def ensure_job(cluster: Cluster, live: JSON | None, desired: JSON) -> JSON:
     """The Job of a run that has not begun; what cannot be changed in a Job that exists needs a new one.
 
+    It is created and never applied: what Kueue and others change in it later is theirs.
+
     Raises:
         Withdrawn: the one that there was is not the right one.
         Obstacle: pods of a former one are not gone yet, or the API server refuses it.
     """
     if live is None:
         await _vacant(cluster, desired)
-        return await _apply(cluster, desired)
+        with _explained(desired):
+            return await cluster.create(desired)
     annotations = live["metadata"].get("annotations", {})
     if annotations.get(FINGERPRINT) == desired["metadata"]["annotations"][FINGERPRINT]:
         return live
@@ -97,17 +100,15 @@ async def nudge(cluster: Cluster, live: JSON) -> None:
         await cluster.patch(live, {"metadata": {"annotations": {NUDGED: now.isoformat()}}})
 
 
-async def pods_of_job(cluster: Cluster, owner: Owner, job: JSON) -> list[JSON]:
-    """The pods that this very Job made."""
-    uid = job["metadata"]["uid"]
-    pods = await cluster.select("Pod", owner.namespace, labels=owner.selector)
-    return [pod for pod in pods if any(r["uid"] == uid for r in pod["metadata"].get("ownerReferences", []))]
-
-
-async def pods_of_service(cluster: Cluster, owner: Owner) -> list[JSON]:
-    """The pods of a service, and not those of a former one of its name."""
+async def pods_of(cluster: Cluster, owner: Owner) -> list[JSON]:
+    """The pods made for this very resource, and not those of a former one of its name."""
     pods = await cluster.select("Pod", owner.namespace, labels=owner.selector)
     return [pod for pod in pods if pod["metadata"].get("annotations", {}).get(OWNER) == owner.uid]
+
+
+def is_made_by(pod: JSON, job: JSON) -> bool:
+    references = pod["metadata"].get("ownerReferences", [])
+    return any(reference["uid"] == job["metadata"]["uid"] for reference in references)
 
 
 async def claims_of(cluster: Cluster, pod: JSON) -> dict[str, JSON | None]:
@@ -121,8 +122,12 @@ async def claims_of(cluster: Cluster, pod: JSON) -> dict[str, JSON | None]:
 async def events_about(cluster: Cluster, thing: JSON) -> list[JSON]:
     """The events of an object, newest first."""
     meta = thing["metadata"]
-    events = await cluster.select("Event", meta["namespace"], fields=f"regarding.uid={meta['uid']}")
-    return sorted(events, key=_last_seen, reverse=True)
+    return await events(cluster, meta["namespace"], fields=f"regarding.uid={meta['uid']}")
+
+
+async def events(cluster: Cluster, namespace: str, *, fields: str) -> list[JSON]:
+    """The events of a namespace that have these fields, newest first."""
+    return sorted(await cluster.select("Event", namespace, fields=fields), key=_last_seen, reverse=True)
 
 
 def _last_seen(event: JSON) -> str:

@@ -98,13 +98,16 @@ def _unpublished(name: str, job: TrainingJob) -> Finding:
         why = status.failure.message if status.failure else "it says not why"
         told = f"TrainingJob {name} failed: {why}"
         return Finding(Reason.TRAINING_JOB_FAILED, f"{told}: correct it, delete it and create it anew")
+    if status and is_true(status.conditions, "Complete"):
+        told = f"TrainingJob {name} is complete and reported no model: give its storageUri instead"
+        return Finding(Reason.WAITING_FOR_TRAINING_JOB, told)
     state = (status and status.state) or "new"
     return Finding(Reason.WAITING_FOR_TRAINING_JOB, f"TrainingJob {name} has no model yet: it is {state}")
 
 
 async def _observe(world: World, resource: JSON, service: InferenceService, made: _Made) -> Seen:
     cluster, owner = world.cluster, owner_of(resource)
-    pods = await children.pods_of_service(cluster, owner) if made.deployment else []
+    pods = await children.pods_of(cluster, owner) if made.deployment else []
     waiting = unready(pods)
     running = [pod for pod in waiting if podstatus.running_since(pod, SERVER)]
     pod = podstatus.newest(waiting)

@@ -8,7 +8,7 @@ import msgspec
 
 from vaka.api.inferenceservice import InferenceServiceStatus
 from vaka.api.reasons import Reason
-from vaka.api.trainingjob import TrainingJobStatus
+from vaka.api.trainingjobstatus import TrainingJobStatus
 from vaka.api.types import Condition
 from vaka_operator.cluster import Cluster
 from vaka_operator.config import Config
@@ -47,6 +47,7 @@ TOLD_BY_EVENTS = {
     Reason.CONTAINER_REFUSED,
     Reason.CRASH_LOOP,
     Reason.RESTARTING,
+    Reason.QUEUED,
     Reason.WAITING_FOR_TRAINING_JOB,
     Reason.TRAINING_JOB_NOT_FOUND,
     Reason.TRAINING_JOB_FAILED,

@@ -1,18 +1,26 @@
-"""The Indexed Job whose pod trains."""
+"""The Indexed Job whose pods train."""
 
 import msgspec
 
 from vaka.api import hyperparameters
-from vaka.api.contract import PERMANENT_EXITS, REPORT_PORT, RUN_ENV, Run
-from vaka.api.trainingjob import TrainingJobSpec
+from vaka.api.contract import EXIT_LOST_NODE, EXIT_STOPPED, PERMANENT_EXITS, REPORT_PORT, RUN_ENV, Run
+from vaka.api.trainingjob import CUSTOM, TrainingJobSpec
 from vaka_operator.config import Config
 from vaka_operator.manifests import pod, storage
 from vaka_operator.manifests.claim import claim
+from vaka_operator.manifests.environment import RENDEZVOUS_PORT, trainer_environment
 from vaka_operator.manifests.meta import JSON, Owner, child
 from vaka_operator.manifests.networkpolicy import network_policy
+from vaka_operator.manifests.service import headless
 
 TRAINER = "trainer"
 REQUESTS = {"cpu": "500m", "memory": "1Gi"}
+GRACE_S = 60
+"""What a pod that is stopped has to write a checkpoint."""
+GANG = "vaka.dev/gang"
+"""Scheduling gate of pods that train together, until enough of them are there."""
+QUEUE = "kueue.x-k8s.io/queue-name"
+"""Label by which Kueue takes a Job into a queue."""
 
 
 class Training(msgspec.Struct, kw_only=True, frozen=True):
@@ -29,33 +37,41 @@ def training(owner: Owner, spec: TrainingJobSpec, config: Config, *, claim_name:
     Args:
         claim_name: of the claim that is made where spec.output names no place.
     """
-    hyperparameters.parse(spec.model.architecture, spec.model.hyperparameters)
-    published = storage.model_folder(spec.output.storage_uri or f"pvc://{claim_name}", name=owner.name)
-    data, output = storage.dataset(spec.dataset.storage_uri), storage.output(published)
-    policy = network_policy(owner, name=f"{owner.name}-{TRAINER}", port=REPORT_PORT)
+    if spec.model.architecture != CUSTOM:
+        hyperparameters.parse(spec.model.architecture, spec.model.hyperparameters)
+    name = f"{owner.name}-{TRAINER}"
+    places = storage.places(owner, spec, claim_name=claim_name)
     claims = [] if spec.output.storage_uri else [claim(owner, name=claim_name, size=spec.output.size)]
-    fixed = {
-        "completionMode": "Indexed",
-        "completions": 1,
-        "podReplacementPolicy": "Failed",
-        "podFailurePolicy": {"rules": _failure_rules()},
-        "template": _template(owner, spec, config, data=data, output=output, published=published),
-    }
-    job = child(owner, api_version="batch/v1", kind="Job", name=owner.name, spec=fixed)
     return Training(
-        job=job | {"spec": fixed | {k: v for k, v in changeable(spec).items() if v is not None}},
-        others=[policy, *claims],
+        job=_job(owner, spec, _template(owner, spec, config, places, service=name)),
+        others=[
+            network_policy(owner, name=name, port=REPORT_PORT, among_themselves=True),
+            headless(owner, name=name, port=RENDEZVOUS_PORT),
+            *claims,
+        ],
     )
 
 
 def changeable(spec: TrainingJobSpec) -> JSON:
-    """What may be changed in a Job that exists (None: not given); it does not count for the fingerprint."""
-    return {
-        "parallelism": 1,
-        "suspend": spec.suspend,
-        "backoffLimit": spec.backoff_limit,
+    """What may be changed in a Job that exists (None: not given); it does not count for the fingerprint.
+
+    In a queue, Kueue alone decides whether the Job is suspended.
+    """
+    ours = {} if spec.queue_name else {"suspend": spec.suspend}
+    return ours | {
+        "parallelism": spec.trainer.num_nodes,
+        "backoffLimit": backoff_limit(spec),
         "activeDeadlineSeconds": spec.active_deadline_seconds,
     }
+
+
+def backoff_limit(spec: TrainingJobSpec, *, failed: int = 0) -> int:
+    """How many pods of the Job may fail in all: an attempt that fails may take every pod with it.
+
+    Args:
+        failed: pods that failed before there was a newer checkpoint: they do not count any more.
+    """
+    return failed + spec.backoff_limit * spec.trainer.num_nodes
 
 
 def public_output(job: JSON) -> str:
@@ -65,46 +81,90 @@ def public_output(job: JSON) -> str:
     return msgspec.json.decode(run, type=Run).public_output
 
 
-def _failure_rules() -> list[JSON]:
-    permanent = {"containerName": TRAINER, "operator": "In", "values": list(PERMANENT_EXITS)}
-    disrupted = {"type": "DisruptionTarget", "status": "True"}
+def _job(owner: Owner, spec: TrainingJobSpec, template: JSON) -> JSON:
+    nodes = spec.trainer.num_nodes
+    fixed = {
+        "completionMode": "Indexed",
+        "completions": nodes,
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {"rules": _failure_rules(spec)},
+        # They train one model together: when the first has published it, there is nothing left to do.
+        **({"successPolicy": {"rules": [{"succeededCount": 1}]}} if nodes > 1 else {}),
+        "template": template,
+    }
+    job = child(owner, api_version="batch/v1", kind="Job", name=owner.name, spec=fixed)
+    changing = {name: value for name, value in changeable(spec).items() if value is not None}
+    if spec.queue_name:
+        job["metadata"]["labels"] |= {QUEUE: spec.queue_name}
+        changing["suspend"] = True
+    return job | {"spec": fixed | changing}
+
+
+def _failure_rules(spec: TrainingJobSpec) -> list[JSON]:
+    def exits(*codes: int) -> JSON:
+        return {"onExitCodes": {"containerName": TRAINER, "operator": "In", "values": sorted(codes)}}
+
+    disrupted = {"onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     return [
-        {"action": "FailJob", "onExitCodes": permanent},
-        {"action": "Ignore", "onPodConditions": [disrupted]},
+        *(spec.failure_policy.rules_ if spec.failure_policy else []),
+        {"action": "FailJob", **exits(*PERMANENT_EXITS)},
+        {"action": "Ignore", **disrupted},
+        {"action": "Ignore", **exits(EXIT_LOST_NODE, EXIT_STOPPED)},
     ]
 
 
 def _template(
-    owner: Owner,
-    spec: TrainingJobSpec,
-    config: Config,
-    *,
-    data: storage.Mount,
-    output: storage.Mount,
-    published: str,
+    owner: Owner, spec: TrainingJobSpec, config: Config, places: storage.Places, *, service: str
 ) -> JSON:
-    run = {"name": RUN_ENV, "value": _run(owner, spec, data=data, output=output, published=published)}
+    trainer = spec.trainer
     container = pod.Container(
         name=TRAINER,
-        image=spec.trainer.image or config.trainer_image,
+        image=trainer.image or config.trainer_image,
         pull_policy=config.image_pull_policy,
-        command=["python", "-m", "vaka.training"],
-        env=pod.environment([run], spec.trainer, field="spec.trainer.env"),
+        command=trainer.command or _command(spec),
+        args=trainer.args,
+        env=pod.environment(
+            trainer_environment(owner, spec, places, service=service), trainer, field="spec.trainer.env"
+        ),
         secrets=_secrets(spec),
         port=REPORT_PORT,
         port_name="report",
-        mounts=[mount.volume_mount for mount in (data, output) if mount.volume_mount],
-        resources=pod.resources(spec.trainer.resources_per_node, requests=REQUESTS),
+        mounts=[*(m.volume_mount for m in places.mounts if m.volume_mount), *trainer.volume_mounts],
+        resources=pod.resources(trainer.resources_per_node, requests=REQUESTS),
     )
     return pod.template(
         container,
         owner=owner,
         annotations={},
-        volumes=[mount.volume for mount in (data, output) if mount.volume],
-        placement=spec.trainer,
-        init=_copier(data, config),
+        volumes=_volumes(spec, places),
+        placement=trainer,
+        init=_copier(places.data, config),
         restartPolicy="Never",
+        subdomain=service,
+        terminationGracePeriodSeconds=GRACE_S,
+        **({"affinity": trainer.affinity} if trainer.affinity else {}),
+        **({"schedulingGates": [{"name": GANG}]} if _is_gang(spec) else {}),
     )
+
+
+def _is_gang(spec: TrainingJobSpec) -> bool:
+    """In a queue, Kueue admits all pods of a Job at once."""
+    return spec.trainer.num_nodes > 1 and not spec.queue_name
+
+
+def _command(spec: TrainingJobSpec) -> list[str]:
+    return [] if spec.model.architecture == CUSTOM else ["python", "-m", "vaka.training"]
+
+
+def _volumes(spec: TrainingJobSpec, places: storage.Places) -> list[JSON]:
+    ours = [mount.volume for mount in places.mounts if mount.volume]
+    taken = {volume["name"] for volume in ours} | {pod.SCRATCH}
+    for volume in spec.trainer.volumes:
+        if volume.get("name") in taken:
+            raise ValueError(
+                f"spec.trainer.volumes: {volume['name']} is one of Vaka's own: call it otherwise"
+            )
+    return [*ours, *spec.trainer.volumes]
 
 
 def _copier(data: storage.Mount, config: Config) -> list[JSON]:
@@ -122,16 +182,3 @@ def _secrets(spec: TrainingJobSpec) -> list[str]:
             "one set of storage credentials: give one Secret that may do both"
         )
     return names
-
-
-def _run(
-    owner: Owner, spec: TrainingJobSpec, *, data: storage.Mount, output: storage.Mount, published: str
-) -> str:
-    inside = TrainingJobSpec(  # without what can be changed later: the pod has no need to know it
-        model=spec.model,
-        trainer=spec.trainer,
-        dataset=msgspec.structs.replace(spec.dataset, storage_uri=data.uri),
-        output=msgspec.structs.replace(spec.output, storage_uri=output.uri),
-    )
-    run = Run(name=owner.name, namespace=owner.namespace, uid=owner.uid, spec=inside, public_output=published)
-    return msgspec.json.encode(run, order="deterministic").decode()

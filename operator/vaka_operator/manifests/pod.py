@@ -11,6 +11,8 @@ from vaka.api.trainingjob import TrainerSpec
 from vaka.api.types import Resources
 from vaka_operator.manifests.meta import JSON, OWNER, Owner
 
+SCRATCH = "scratch"
+"""Volume of every pod: the only place besides its mounts that can be written."""
 NOBODY = 65532
 """User and group of every container: the nonroot user of distroless images."""
 
@@ -38,13 +40,13 @@ class Container:
                 "name": self.name,
                 "image": self.image,
                 "imagePullPolicy": self.pull_policy,
-                "command": list(self.command),
+                **({"command": list(self.command)} if self.command else {}),
                 **({"args": list(self.args)} if self.args else {}),
                 **({"env": list(self.env)} if self.env else {}),
                 **({"envFrom": [{"secretRef": {"name": s}} for s in self.secrets]} if self.secrets else {}),
                 "ports": [{"name": self.port_name, "containerPort": self.port, "protocol": "TCP"}],
                 "resources": self.resources,
-                "volumeMounts": [*self.mounts, {"name": "scratch", "mountPath": SCRATCH_MOUNT}],
+                "volumeMounts": [*self.mounts, {"name": SCRATCH, "mountPath": SCRATCH_MOUNT}],
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 **self.probes,
             }
@@ -100,7 +102,7 @@ def template(
             },
             **({"initContainers": list(init)} if init else {}),
             "containers": [container.manifest()],
-            "volumes": [*volumes, {"name": "scratch", "emptyDir": {}}],
+            "volumes": [*volumes, {"name": SCRATCH, "emptyDir": {}}],
         },
     }
 

@@ -11,8 +11,11 @@ from vaka.api.contract import (
     OUTPUT_MOUNT,
     PACKAGED_DATASETS,
 )
+from vaka.api.trainingjob import TrainingJobSpec
 from vaka.api.types import SecretRef
-from vaka_operator.manifests.meta import JSON
+from vaka_operator.manifests.meta import JSON, Owner
+
+CHECKPOINT_MOUNT = "/mnt/vaka/checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,59 @@ class Mount:
     volume_mount: JSON | None = None
     packaged: str | None = None
     """Name of the packaged data set that has to be copied into the volume first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a run reads, publishes and saves; the public names are those that people know."""
+
+    data: Mount
+    output: Mount
+    checkpoint: Mount
+    public_output: str
+    public_checkpoint: str
+
+    @property
+    def mounts(self) -> list[Mount]:
+        return [mount for mount in (self.data, self.output, self.checkpoint) if mount.volume]
+
+
+def places(owner: Owner, spec: TrainingJobSpec, *, claim_name: str) -> Places:
+    """The places of a TrainingJob; ValueError for a URI that has no meaning in a cluster.
+
+    Args:
+        claim_name: of the claim that is made where spec.output names no place.
+    """
+    published = model_folder(spec.output.storage_uri or f"pvc://{claim_name}", name=owner.name)
+    saved = _checkpoints(spec.checkpoint.storage_uri, published=published, uid=owner.uid)
+    return Places(
+        data=dataset(spec.dataset.storage_uri),
+        output=output(published),
+        checkpoint=_beside(saved, published=published),
+        public_output=published,
+        public_checkpoint=saved,
+    )
+
+
+def _checkpoints(given: str | None, *, published: str, uid: str) -> str:
+    """A folder of this very job, so that one created anew under its name never continues it."""
+    if given:
+        return f"{given.rstrip('/')}/{uid}"
+    if claim := _claim(published):
+        return f"pvc://{claim}/.checkpoints/{uid}"
+    return f"{published.rstrip('/')}.checkpoints/{uid}"
+
+
+def _beside(uri: str, *, published: str) -> Mount:
+    """What is on the claim of the model needs no mount of its own."""
+    field = "spec.checkpoint.storageUri"
+    if _claim(uri) is None or _claim(uri) != _claim(published):
+        return _mount(uri, field=field, volume="checkpoint", path=CHECKPOINT_MOUNT, writes=True)
+    return Mount(uri=_mount(uri, field=field, volume="output", path=OUTPUT_MOUNT, writes=True).uri)
+
+
+def _claim(uri: str) -> str | None:
+    return uri.removeprefix("pvc://").partition("/")[0] if uri.startswith("pvc://") else None
 
 
 def dataset(uri: str) -> Mount:

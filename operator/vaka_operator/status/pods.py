@@ -1,7 +1,7 @@
 """What a pod shows: why it does not run, and how it ended."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -33,6 +33,7 @@ _PULL_FAILED = "Failed to pull image"
 
 UNDER_WAY = {
     Reason.STARTING,
+    Reason.WAITING_FOR_NODES,
     Reason.LOADING_DATASET,
     Reason.DATASET_NOT_FOUND,
     Reason.STORAGE_UNREACHABLE,
@@ -61,12 +62,28 @@ def phase(pod: JSON) -> str:
     return str(pod.get("status", {}).get("phase", "Pending"))
 
 
+def is_alive(pod: JSON) -> bool:
+    return phase(pod) in ("Pending", "Running")
+
+
 def is_going(pod: JSON) -> bool:
     return "deletionTimestamp" in pod["metadata"]
 
 
 def is_ready(pod: JSON) -> bool:
     return _condition(pod, "Ready").get("status") == "True"
+
+
+def is_unschedulable(pod: JSON) -> bool:
+    """Whether the scheduler has found no node for it."""
+    scheduled = _condition(pod, "PodScheduled")
+    return scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+
+
+def scheduled_since(pod: JSON) -> str | None:
+    """Since when it has a node, and holds resources there."""
+    scheduled = _condition(pod, "PodScheduled")
+    return scheduled.get("lastTransitionTime") if scheduled.get("status") == "True" else None
 
 
 def running_since(pod: JSON, container: str) -> str | None:
@@ -86,18 +103,24 @@ def obstacle(pod: JSON, *, claims: Mapping[str, JSON | None], events: Iterable[J
     return _waiting(pod) or _unscheduled(pod, claims) or _told_by(events) or STARTING
 
 
+def is_only_starting(pod: JSON) -> bool:
+    """Whether nothing that the pod itself shows holds it up."""
+    return obstacle(pod, claims={}, events=()) == STARTING
+
+
 def ending(pod: JSON, container: str) -> Ended | None:
     """How the pod ended: its main container, or whichever container failed before that one could start."""
     statuses = _statuses(pod)
     failed = [s for s in statuses if s.get("state", {}).get("terminated", {}).get("exitCode", 0) != 0]
     main = [s for s in statuses if s["name"] == container and "terminated" in s.get("state", {})]
     for status in [*main, *failed]:
-        return _ended(pod, status["name"], status["state"]["terminated"])
+        return _disrupted(pod, _ended(pod, status["name"], status["state"]["terminated"]))
     if phase(pod) == "Failed":
         told = pod["status"].get("message") or pod["status"].get("reason") or "the pod was removed"
-        return Ended(
+        ended = Ended(
             pod=pod["metadata"]["name"], exit_code=None, finding=Finding(Reason.TRAINER_FAILED, told)
         )
+        return _disrupted(pod, ended)
     return None
 
 
@@ -146,6 +169,15 @@ def _ended(pod: JSON, container: str, terminated: JSON) -> Ended:
     return Ended(pod=pod["metadata"]["name"], exit_code=code, finding=finding, report=report)
 
 
+def _disrupted(pod: JSON, ended: Ended) -> Ended:
+    """What was taken away from outside has not failed by itself, whatever its exit code."""
+    why = _condition(pod, "DisruptionTarget")
+    if why.get("status") != "True" or ended.exit_code == 0:
+        return ended
+    told = why.get("message") or why.get("reason", "it was taken away")
+    return replace(ended, finding=Finding(Reason.DISRUPTED, told))
+
+
 def _statuses(pod: JSON) -> list[JSON]:
     status = pod.get("status", {})
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
@@ -189,7 +221,7 @@ def _unscheduled(pod: JSON, claims: Mapping[str, JSON | None]) -> Finding | None
                 f"the claim {name} does not exist in this namespace: create it, or correct the storageUri",
             )
     scheduled = _condition(pod, "PodScheduled")
-    if scheduled.get("status") != "False":
+    if scheduled.get("status") != "False" or scheduled.get("reason") == "SchedulingGated":
         return None
     pending = [n for n, c in claims.items() if c and c.get("status", {}).get("phase") != "Bound"]
     message = scheduled.get("message", "no node was found")

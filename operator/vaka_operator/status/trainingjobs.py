@@ -4,14 +4,17 @@ import msgspec
 
 from vaka.api.contract import Report
 from vaka.api.reasons import Reason
-from vaka.api.trainingjob import ModelStatus, TrainerStatus, TrainingJobStatus
+from vaka.api.trainingjobstatus import ModelStatus, TrainerStatus, TrainingJobStatus
 from vaka_operator.manifests.job import TRAINER
 from vaka_operator.status import columns, pods
+from vaka_operator.status.checkpoints import checkpoint
 from vaka_operator.status.conditions import Claim, Finding, conditions, find, is_true
-from vaka_operator.status.jobs import Seen, Stage, Verdict, failures, judge
+from vaka_operator.status.jobs import attempts_before, judge
+from vaka_operator.status.verdict import Seen, Stage, Verdict
 
 _MADE = Finding(Reason.CREATED, "the Job is made")
 _RESUMED = Finding(Reason.RESUMED, "spec.suspend is false")
+_ADMITTED = Finding(Reason.ADMITTED, "the queue has admitted it")
 
 
 def is_final(status: TrainingJobStatus | None) -> bool:
@@ -37,6 +40,7 @@ def status_of(seen: Seen) -> tuple[TrainingJobStatus, Verdict]:
         eta=columns.eta(trainer.estimated_remaining_seconds) if trainer and running else None,
         metric=columns.metric(trainer.metrics) if trainer else None,
         trainer_status=trainer,
+        checkpoint=checkpoint(seen),
         model=_model(seen, verdict),
         failure=verdict.failure,
     )
@@ -48,18 +52,24 @@ def _state(verdict: Verdict) -> str:
 
 
 def _claims(seen: Seen, verdict: Verdict) -> list[Claim]:
-    """Running always tells the present; the others appear when they hold first, and stay."""
+    """Created and Running always tell the present; the others appear when they hold first, and stay."""
     stage, finding = verdict.stage, verdict.finding
     made = seen.job is not None
     claims = [
         Claim(type="Created", holds=made, finding=_MADE if made else finding),
         Claim(type="Running", holds=stage is Stage.RUNNING, finding=finding),
     ]
-    for kind, past in ((Stage.RESTARTING, finding), (Stage.SUSPENDED, _RESUMED)):
+    admitted = made and not seen.spec.suspend
+    past = {
+        Stage.QUEUED: _ADMITTED if admitted else finding,
+        Stage.RESTARTING: finding,
+        Stage.SUSPENDED: finding if seen.spec.suspend else _RESUMED,
+    }
+    for kind, over in past.items():
         if stage is kind:
             claims.append(Claim(type=kind, holds=True, finding=finding))
         elif find(seen.previous.conditions, kind):
-            claims.append(Claim(type=kind, holds=False, finding=past))
+            claims.append(Claim(type=kind, holds=False, finding=over))
     if stage in (Stage.COMPLETE, Stage.FAILED):
         claims.append(Claim(type=stage, holds=True, finding=finding))
     return claims
@@ -71,9 +81,9 @@ def _start_time(seen: Seen, verdict: Verdict) -> str | None:
         return seen.previous.start_time
     began = verdict.finding.reason in (Reason.TRAINING, Reason.PUBLISHING)
     if verdict.stage is Stage.RUNNING and began:
-        pod = pods.newest(seen.pods)
-        return (pod and pods.running_since(pod, TRAINER)) or seen.now
-    return verdict.ended_at and _job_start(seen)
+        since = [time for pod in seen.group.running if (time := pods.running_since(pod, TRAINER))]
+        return min(since, default=seen.now)
+    return _job_start(seen) if verdict.ended_at or checkpoint(seen) else None
 
 
 def _job_start(seen: Seen) -> str:
@@ -82,9 +92,9 @@ def _job_start(seen: Seen) -> str:
 
 def _restarts(seen: Seen, verdict: Verdict) -> int | None:
     """Attempts after the first."""
-    last_was_final = verdict.stage is Stage.FAILED and failures(seen) > 0
-    count = failures(seen) - (1 if last_was_final else 0)
-    return max(count, seen.previous.restarts or 0) or None
+    count = attempts_before(seen)
+    last_was_final = verdict.stage is Stage.FAILED and count > 0
+    return max(count - last_was_final, seen.previous.restarts or 0) or None
 
 
 def _trainer_status(seen: Seen, verdict: Verdict) -> TrainerStatus | None:

@@ -98,6 +98,18 @@ class Namespace:
     def set_status(self, kind: str, name: str, status: JSON) -> JSON:
         return self.patch(kind, name, {"status": status}, part="/status")
 
+    def set_pod(self, pod: JSON, phase: str, state: JSON) -> None:
+        """What a kubelet would say of a trainer's pod."""
+        container = {"name": "trainer", "image": "t", "imageID": "", "ready": False, "restartCount": 0}
+        status = {"phase": phase, "containerStatuses": [container | {"state": state}]}
+        self.set_status("pod", pod["metadata"]["name"], status)
+
+    def bind(self, pod: JSON, node: str) -> None:
+        """What the scheduler would do; only a kubelet can end the pod from then on."""
+        path = f"{self._path('pod')}/{pod['metadata']['name']}/binding"
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        self._api("POST", path, {"metadata": {"name": pod["metadata"]["name"]}, "target": target})
+
     def delete(self, kind: str, name: str, **options: Any) -> None:
         self._api("DELETE", f"{self._path(kind)}/{name}", options or None)
 

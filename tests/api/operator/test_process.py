@@ -166,15 +166,12 @@ class Kubelet:
     def _advance(self, pod: JSON) -> None:
         phase = pod["status"]["phase"]
         if phase == "Pending":
-            self._set(pod, "Running", {"running": {"startedAt": NOW}})
+            self._namespace.set_pod(pod, "Running", {"running": {"startedAt": NOW}})
         elif phase == "Running" and self._chance.random() < self.end_of_a_pod:
             ended = {"exitCode": 0, "reason": "Completed", "message": REPORT}
-            self._set(pod, "Succeeded", {"terminated": ended | {"startedAt": NOW, "finishedAt": NOW}})
-
-    def _set(self, pod: JSON, phase: str, state: JSON) -> None:
-        container = {"name": "trainer", "image": "t", "imageID": "", "ready": False, "restartCount": 0}
-        status = {"phase": phase, "containerStatuses": [container | {"state": state}]}
-        self._namespace.set_status("pod", pod["metadata"]["name"], status)
+            self._namespace.set_pod(
+                pod, "Succeeded", {"terminated": ended | {"startedAt": NOW, "finishedAt": NOW}}
+            )
 
 
 @pytest.fixture

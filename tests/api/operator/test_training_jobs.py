@@ -41,24 +41,6 @@ def versions(namespace: Any) -> dict[tuple[str, str], str]:
     }
 
 
-def set_pod(namespace: Any, pod: JSON, phase: str, state: JSON) -> None:
-    """What a kubelet would say."""
-    status = {
-        "phase": phase,
-        "containerStatuses": [
-            {
-                "name": "trainer",
-                "image": "trainer:1",
-                "imageID": "",
-                "ready": False,
-                "restartCount": 0,
-                "state": state,
-            }
-        ],
-    }
-    namespace.set_status("pod", pod["metadata"]["name"], status)
-
-
 def ended(code: int, message: str) -> JSON:
     times = {"startedAt": NOW, "finishedAt": NOW}
     return {"terminated": {"exitCode": code, "reason": "Completed", "message": message, **times}}
@@ -81,7 +63,12 @@ async def test_a_reconcile_makes_exactly_the_children(
     namespace.create("tj", training_job())
     job = await train()
     made = {(kind, thing["metadata"]["name"]) for kind in CHILDREN for thing in namespace.list(kind)}
-    assert made == {("job", "digits"), ("pvc", "digits-model"), ("netpol", "digits-trainer")}
+    assert made == {
+        ("job", "digits"),
+        ("pvc", "digits-model"),
+        ("netpol", "digits-trainer"),
+        ("service", "digits-trainer"),
+    }
     assert condition(job, "Created")["status"] == "True"
     assert job["status"]["observedGeneration"] == job["metadata"]["generation"]
 
@@ -92,7 +79,7 @@ async def test_a_second_reconcile_changes_nothing(
     namespace.create("tj", training_job())
     await train()
     pod = await pod_of()
-    set_pod(namespace, pod, "Pending", {"waiting": {"reason": "ContainerCreating"}})
+    namespace.set_pod(pod, "Pending", {"waiting": {"reason": "ContainerCreating"}})
     await until(lambda: namespace.get("job", "digits")["status"].get("active"))
     await train()
     before = versions(namespace)
@@ -148,8 +135,7 @@ async def test_an_edit_before_training_began_makes_the_job_anew(
 ) -> None:
     namespace.create("tj", training_job(trainer={"image": "typo"}))
     await train()
-    set_pod(
-        namespace,
+    namespace.set_pod(
         await pod_of(),
         "Pending",
         {"waiting": {"reason": "ImagePullBackOff", "message": "no typo"}},
@@ -188,7 +174,7 @@ async def test_a_job_ends_complete_and_stays_so_when_its_children_are_gone(
 ) -> None:
     namespace.create("tj", training_job())
     await train()
-    set_pod(namespace, await pod_of(), "Succeeded", ended(0, json.dumps(REPORT)))
+    namespace.set_pod(await pod_of(), "Succeeded", ended(0, json.dumps(REPORT)))
     await until(lambda: namespace.get("job", "digits")["status"].get("succeeded"))
     await until(lambda: namespace.get("job", "digits")["status"].get("completionTime"))
     job = await train()
@@ -248,7 +234,7 @@ async def test_what_the_trainer_reports_is_shown(
     namespace.create("tj", training_job())
     await train()
     pod = await pod_of()
-    set_pod(namespace, pod, "Running", {"running": {"startedAt": NOW}})
+    namespace.set_pod(pod, "Running", {"running": {"startedAt": NOW}})
     async with trainer(body) as address:
         namespace.set_status("pod", pod["metadata"]["name"], {"podIP": address, "podIPs": [{"ip": address}]})
         status = (await train())["status"]
@@ -261,7 +247,7 @@ async def test_a_permanent_failure_is_final_at_the_first_attempt(
     namespace.create("tj", training_job())
     await train()
     report = json.dumps({"reason": "DatasetInvalid", "message": "train/7.png is empty"})
-    set_pod(namespace, await pod_of(), "Failed", ended(65, report))
+    namespace.set_pod(await pod_of(), "Failed", ended(65, report))
 
     def failed() -> bool:
         found = namespace.get("job", "digits")["status"].get("conditions", [])
@@ -284,7 +270,7 @@ async def test_a_failed_attempt_is_followed_by_another(
 ) -> None:
     namespace.create("tj", training_job())
     await train()
-    set_pod(namespace, await pod_of(), "Failed", ended(1, "boom"))
+    namespace.set_pod(await pod_of(), "Failed", ended(1, "boom"))
     await until(lambda: namespace.get("job", "digits")["status"].get("failed"))
     assert (await train())["status"]["restarts"] == 1
     await until(lambda: len(namespace.list("pod")) == 2)
@@ -372,9 +358,9 @@ async def test_a_newer_operator_does_not_disturb_a_run_that_nobody_saw_begin(
     await train()
     uid = namespace.get("job", "digits")["metadata"]["uid"]
     newer = dataclasses.replace(world, config=dataclasses.replace(world.config, trainer_image="trainer:2"))
-    set_pod(namespace, await pod_of(), "Running", {"running": {"startedAt": NOW}})
+    namespace.set_pod(await pod_of(), "Running", {"running": {"startedAt": NOW}})
     await trainingjobs.reconcile(newer, namespace.name, "digits")
-    set_pod(namespace, await pod_of(), "Succeeded", ended(0, json.dumps(REPORT)))
+    namespace.set_pod(await pod_of(), "Succeeded", ended(0, json.dumps(REPORT)))
     await until(lambda: namespace.get("job", "digits")["status"].get("completionTime"))
     await trainingjobs.reconcile(newer, namespace.name, "digits")
     assert namespace.get("job", "digits")["metadata"]["uid"] == uid
@@ -407,8 +393,8 @@ async def test_each_change_of_state_is_an_event_once(
 ) -> None:
     namespace.create("tj", training_job())
     await train()
-    set_pod(
-        namespace, await pod_of(), "Pending", {"waiting": {"reason": "ErrImagePull", "message": "not there"}}
+    namespace.set_pod(
+        await pod_of(), "Pending", {"waiting": {"reason": "ErrImagePull", "message": "not there"}}
     )
     for _ in range(3):
         await train()

@@ -14,7 +14,20 @@ pytestmark = pytest.mark.api
         ({"dataset": {}}, r"spec.dataset.storageUri: Required value"),
         ({"dataset": {"storageUri": "mnist"}}, r"must be pkg://NAME, pvc://CLAIM/PATH, s3://BUCKET/PREFIX"),
         ({"output": {"storageUri": "pkg://x"}}, r"must be pvc://CLAIM/PATH, s3://BUCKET/PREFIX or file:///"),
-        ({"model": {"architecture": "rnn"}}, r'Unsupported value: "rnn": supported values: "cnn"'),
+        ({"model": {"architecture": "rnn"}}, r'Unsupported value: "rnn": supported values: "cnn", "custom"'),
+        ({"model": {"architecture": "custom"}}, r"trainer.image must be given: architecture custom"),
+        ({"trainer": {"numNodes": 2, "minNodes": 3}}, r"minNodes must not be greater than numNodes"),
+        ({"trainer": {"numNodes": 0}}, r"spec.trainer.numNodes: .*greater than or equal to 1"),
+        ({"trainer": {"strategy": "dp"}}, r'supported values: "ddp", "fsdp"'),
+        (
+            {"checkpoint": {"storageUri": "pkg://x"}},
+            r"must be pvc://CLAIM/PATH, s3://BUCKET/PREFIX or file:///",
+        ),
+        ({"checkpoint": {"keep": 0}}, r"spec.checkpoint.keep: .*greater than or equal to 1"),
+        ({"ttlSecondsAfterFinished": -1}, r"ttlSecondsAfterFinished: .*greater than or equal to 0"),
+        ({"queueName": "No Queue"}, r"spec.queueName"),
+        ({"managedBy": "me"}, r"must be vaka.dev/trainingjob-controller or the name of another controller"),
+        ({"managedBy": "vaka.dev/other"}, r"must be vaka.dev/trainingjob-controller"),
         ({"modle": {}}, r'unknown field "spec.modle"'),
         ({"backoffLimit": -1}, r"spec.backoffLimit: .*should be greater than or equal to 0"),
         ({"activeDeadlineSeconds": 0}, r"spec.activeDeadlineSeconds: .*greater than or equal to 1"),
@@ -62,19 +75,32 @@ def test_a_wrong_service_is_refused(
         namespace.create("isvc", inference_service(model=model, **more))
 
 
-@pytest.mark.parametrize("field", ["model", "dataset", "trainer", "output", "backoffLimit"])
+FIXED: dict[str, Any] = {
+    "model": {"hyperparameters": {"epochs": 2}},
+    "dataset": {"storageUri": "pkg://fashion-mnist"},
+    "trainer": {"image": "other"},
+    "output": {"size": "9Gi"},
+    "checkpoint": {"keep": 3},
+    "backoffLimit": 9,
+    "failurePolicy": {"rules": []},
+    "queueName": "team",
+}
+
+
+def test_who_takes_care_of_a_job_never_changes(namespace: Any, training_job: Any) -> None:
+    namespace.create("tj", training_job())
+    with pytest.raises(Exception, match=r"spec.managedBy cannot be changed"):
+        namespace.patch("tj", "digits", {"spec": {"managedBy": "kueue.x-k8s.io/multikueue"}})
+
+
+@pytest.mark.parametrize("field", FIXED)
 def test_what_is_trained_is_fixed_once_training_began(namespace: Any, training_job: Any, field: str) -> None:
-    changed: dict[str, Any] = {
-        "model": {"hyperparameters": {"epochs": 2}},
-        "dataset": {"storageUri": "pkg://fashion-mnist"},
-        "trainer": {"image": "other"},
-        "output": {"size": "9Gi"},
-        "backoffLimit": 9,
-    }
-    change = {"spec": {field: changed[field]}}
+    change = {"spec": {field: FIXED[field]}}
     namespace.create("tj", training_job())
     namespace.patch("tj", "digits", {"spec": {"suspend": True}})
     namespace.set_status("tj", "digits", {"startTime": "2026-01-01T00:00:00Z"})
     with pytest.raises(Exception, match=f"spec.{field} cannot be changed after the job has started"):
         namespace.patch("tj", "digits", change)
-    namespace.patch("tj", "digits", {"spec": {"suspend": False, "activeDeadlineSeconds": 5}})
+    namespace.patch(
+        "tj", "digits", {"spec": {"suspend": False, "activeDeadlineSeconds": 5, "ttlSecondsAfterFinished": 5}}
+    )

@@ -9,16 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaka.api.contract import PublishedModel, Report
+from vaka.api.contract import CheckpointReport, PublishedModel, Report
 from vaka.api.reasons import Reason
-from vaka.api.trainingjob import TrainingJobSpec, TrainingJobStatus
+from vaka.api.trainingjob import TrainingJobSpec
+from vaka.api.trainingjobstatus import TrainingJobStatus
 from vaka.api.types import Condition, Metric
+from vaka_operator.manifests.environment import INDEX
 from vaka_operator.status.conditions import Finding, find, is_true
-from vaka_operator.status.jobs import Seen, has_begun
+from vaka_operator.status.jobs import has_begun
 from vaka_operator.status.trainingjobs import is_final, status_of
+from vaka_operator.status.verdict import Seen, Stage
 
 JSON = dict[str, Any]
 Pod = Callable[..., JSON]
+STATES = ("Queued", "Running", "Restarting", "Suspended", "Complete", "Failed")
 NOW = "2026-01-01T12:00:00Z"
 RUNS = {"running": {"startedAt": "2026-01-01T11:59:00Z"}}
 DIGEST = "sha256:" + "a" * 64
@@ -36,12 +40,18 @@ def said(report: Report) -> str:
     return msgspec.json.encode(report).decode()
 
 
-def job_json(condition: str | None = None, reason: str = "", **status: Any) -> JSON:
+def job_json(condition: str | None = None, reason: str = "", *, suspend: bool = False, **status: Any) -> JSON:
     conditions = [{"type": condition, "status": "True", "reason": reason, "lastTransitionTime": NOW}]
-    return {"metadata": {"uid": "j"}, "status": {"conditions": conditions if condition else [], **status}}
+    return {
+        "metadata": {"uid": "j"},
+        "spec": {"suspend": suspend},
+        "status": {"conditions": conditions if condition else [], **status},
+    }
 
 
-def seen_of(spec: TrainingJobSpec, **fields: Any) -> Seen:
+def seen_of(spec: TrainingJobSpec, *, report: Report | None = None, **fields: Any) -> Seen:
+    """What is seen of a job of this spec; `report` is what each of its pods says."""
+    fields["reports"] = {p["metadata"]["name"]: report for p in fields.get("pods", ())} if report else {}
     given: dict[str, Any] = {
         "spec": spec,
         "previous": TrainingJobStatus(),
@@ -247,7 +257,7 @@ def test_too_many_failures_tell_of_the_last(seen: Callable[..., Seen], pod: Pod)
     job = job_json("Failed", "BackoffLimitExceeded", failed=4)
     status, _ = status_of(seen(pods=pods, job=job))
     assert told(status, "Failed").reason == "BackoffLimitExceeded"
-    assert "4 pods failed" in told(status, "Failed").message
+    assert "more often in a row than spec.backoffLimit, 3: the last, last" in told(status, "Failed").message
     assert status.failure is not None
     assert (status.failure.pod, status.failure.exit_code, status.restarts) == ("last", 2, 3)
 
@@ -263,7 +273,7 @@ def test_between_attempts_a_job_is_restarting(seen: Callable[..., Seen], pod: Po
     failed = pod(phase="Failed", **ended(1, "boom"))
     status, _ = status_of(seen(pods=[failed], job=job_json(failed=1)))
     assert (status.state, status.restarts) == ("Restarting", 1)
-    assert "attempt 2 of 4 follows: digits-0-abc failed" in told(status).message
+    assert "attempt 2 follows (1 of 3 failures in a row): digits-0-abc failed" in told(status).message
     again = pod(name="next", created="2026-01-02T00:00:00Z", phase="Running", **RUNS)
     running, _ = status_of(seen(pods=[failed, again], job=job_json(failed=1), previous=status))
     assert running.state == "Running"
@@ -281,7 +291,7 @@ def test_a_job_is_suspended_when_no_pod_is_left_and_not_before(seen: Callable[..
     spec = {"suspend": True}
     report = Report(reason="Training")
     stopping, _ = status_of(seen(spec=spec, pods=[pod(phase="Running", **RUNS)], report=report))
-    assert stopping.state == "Running"
+    assert stopping.state == "Stopping"
     suspended, _ = status_of(seen(spec=spec, previous=stopping))
     assert (suspended.state, told(suspended).status) == ("Suspended", "False")
     resumed, _ = status_of(seen(previous=suspended))
@@ -302,16 +312,14 @@ def test_a_job_is_suspended_when_no_pod_is_left_and_not_before(seen: Callable[..
     ids=["not started", "waits", "trains", "does not answer", "could not start", "done"],
 )
 def test_work_that_would_be_lost_is_seen_even_where_its_begin_was_not(
-    pod: Pod, state: JSON, phase: str, report: Report | None, begun: bool
+    seen: Callable[..., Seen], pod: Pod, state: JSON, phase: str, report: Report | None, begun: bool
 ) -> None:
-    nothing_noted = TrainingJobStatus()
-    pods = [pod(phase=phase, **state)]
-    assert has_begun(nothing_noted, job=job_json(), pods=pods, report=report) == begun
+    assert has_begun(seen(pods=[pod(phase=phase, **state)], report=report)) == begun
 
 
-def test_a_job_that_has_ended_is_never_made_anew() -> None:
-    assert has_begun(TrainingJobStatus(), job=job_json("Complete"), pods=[], report=None)
-    assert not has_begun(TrainingJobStatus(), job=None, pods=[], report=None)
+def test_a_job_that_has_ended_is_never_made_anew(seen: Callable[..., Seen]) -> None:
+    assert has_begun(seen(job=job_json("Complete")))
+    assert not has_begun(seen(job=None))
 
 
 reports = st.none() | st.builds(
@@ -319,6 +327,13 @@ reports = st.none() | st.builds(
     reason=st.sampled_from([*Reason, "Nonsense"]),
     message=st.text(max_size=5),
     waiting=st.booleans(),
+    checkpoint=st.none()
+    | st.builds(
+        CheckpointReport,
+        step=st.integers(-1, 5),
+        uri=st.just("s3://b/c"),
+        time=st.sampled_from(["2026-01-01T12:00:00Z", "2026-01-03T12:00:00.5+02:00", "never"]),
+    ),
     progress_percentage=st.none() | st.integers(-5, 500),
     estimated_remaining_seconds=st.none() | st.integers(-5, 10_000),
 )
@@ -333,27 +348,32 @@ moments = st.fixed_dictionaries(
             st.sampled_from([None, "Complete", "Failed", "Suspended"]),
             st.sampled_from(["BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy"]),
             failed=st.integers(0, 5),
+            suspend=st.booleans(),
         ),
         "pods": st.lists(st.tuples(states, st.sampled_from(["Pending", "Running", "Succeeded", "Failed"]))),
         "report": reports,
         "refusal": st.none() | st.just(Finding(Reason.INVALID_SPEC, "no")),
-        "suspend": st.booleans(),
+        "spec": st.fixed_dictionaries(
+            {
+                "suspend": st.booleans(),
+                "queueName": st.none() | st.just("team"),
+                "trainer": st.sampled_from([{}, {"numNodes": 2}, {"numNodes": 3, "minNodes": 2}]),
+            }
+        ),
     }
 )
 
 
 def moment_seen(moment: JSON, previous: TrainingJobStatus, now: str) -> Seen:
-    spec = msgspec.convert(
-        {
-            "model": {"architecture": "cnn"},
-            "dataset": {"storageUri": "pkg://mnist"},
-            "suspend": moment["suspend"],
-        },
-        TrainingJobSpec,
-    )
+    smallest = {"model": {"architecture": "cnn"}, "dataset": {"storageUri": "pkg://mnist"}}
+    spec = msgspec.convert(smallest | moment["spec"], TrainingJobSpec)
     pods = [
         {
-            "metadata": {"name": f"p{i}", "creationTimestamp": f"2026-01-0{i % 9 + 1}T00:00:00Z"},
+            "metadata": {
+                "name": f"p{i}",
+                "creationTimestamp": f"2026-01-0{i % 9 + 1}T00:00:00Z",
+                "annotations": {INDEX: str(i % spec.trainer.num_nodes)},
+            },
             "spec": {},
             "status": {
                 "phase": phase,
@@ -371,12 +391,14 @@ def test_whatever_is_seen_the_status_holds_together(history: list[JSON]) -> None
     status = TrainingJobStatus()
     for hour, moment in enumerate(history):
         seen = moment_seen(moment, status, f"2026-01-01T0{hour}:00:00Z")
-        before, (status, _) = status, status_of(seen)
+        before, (status, verdict) = status, status_of(seen)
 
         msgspec.convert(msgspec.to_builtins(status), TrainingJobStatus)  # the API server will take it
         assert status_of(dataclasses.replace(seen, previous=status))[0] == status, "settles at once"
-        assert sum(is_true(status.conditions, k) for k in ("Running", "Suspended", "Complete", "Failed")) <= 1
-        assert status.state
+        held = [kind for kind in STATES if is_true(status.conditions, kind)]
+        assert held == ([status.state] if status.state in STATES else [])
+        shown = "Running" if verdict.stage is Stage.WAITING else verdict.stage
+        assert shown in verdict.finding.reason.conditions, "docs/states.md tells of it"
         assert all(c.reason in list(Reason) for c in status.conditions)
         for condition in status.conditions:
             old = find(before.conditions, condition.type)

@@ -13,7 +13,7 @@ from vaka.api.inferenceservice import PredictorSpec
 from vaka.api.trainingjob import TrainingJobSpec
 from vaka_operator.config import Config
 from vaka_operator.manifests.deployment import Model, deployment, surroundings
-from vaka_operator.manifests.job import public_output, training
+from vaka_operator.manifests.job import changeable, public_output, training
 from vaka_operator.manifests.meta import FINGERPRINT, JSON, OWNER, Owner, holds
 from vaka_operator.manifests.storage import model_folder
 
@@ -23,8 +23,11 @@ Predictor = Callable[..., PredictorSpec]
 
 def run_of(job: JSON) -> Run:
     """What the trainer reads in its environment."""
-    env = {v["name"]: v["value"] for v in container_of(job)["env"]}
-    return msgspec.json.decode(env[RUN_ENV], type=Run)
+    return msgspec.json.decode(env_of(job)[RUN_ENV], type=Run)
+
+
+def env_of(job: JSON) -> dict[str, Any]:
+    return {v["name"]: v.get("value", v.get("valueFrom")) for v in container_of(job)["env"]}
 
 
 def container_of(workload: JSON) -> JSON:
@@ -135,7 +138,7 @@ def test_without_an_output_the_model_goes_to_a_claim_that_is_made(
 def test_a_claim_that_people_name_is_never_made(owner: Owner, job_spec: JobSpec, config: Config) -> None:
     output = {"storageUri": "pvc://models"}
     plan = training(owner, job_spec(output=output), config, claim_name="unused")
-    assert [child["kind"] for child in plan.others] == ["NetworkPolicy"]
+    assert [child["kind"] for child in plan.others] == ["NetworkPolicy", "Service"]
     assert run_of(plan.job).public_output == "pvc://models/digits"
 
 
@@ -171,6 +174,12 @@ def test_a_model_has_a_folder_of_its_own_in_a_claim(uri: str, folder: str) -> No
         ({"output": {"storageUri": "file:///out"}}, r"spec\.output\.storageUri is file:///out: .*s3://"),
         ({"trainer": {"env": [{"name": RUN_ENV}]}}, f"spec.trainer.env: {RUN_ENV} is set by the operator"),
         ({"trainer": {"env": [{"name": "A"}, {"name": "A"}]}}, "spec.trainer.env: A is given twice"),
+        ({"trainer": {"volumes": [{"name": "output"}]}}, "spec.trainer.volumes: output is one of Vaka's own"),
+        ({"trainer": {"env": [{"name": "PET_NNODES"}]}}, "spec.trainer.env: PET_NNODES is set by the oper"),
+        (
+            {"checkpoint": {"storageUri": "file:///c"}},
+            r"spec\.checkpoint\.storageUri is file:///c/.*: .*pvc://",
+        ),
         (
             {
                 "dataset": {"storageUri": "s3://b/d", "secretRef": {"name": "in"}},
@@ -188,9 +197,150 @@ def test_what_cannot_be_built_is_refused_by_field_value_and_what_is_allowed(
 
 
 def test_the_job_fails_at_once_where_trying_again_cannot_help(job: Callable[..., JSON]) -> None:
-    fail, ignore = job()["spec"]["podFailurePolicy"]["rules"]
+    fail, ignore, *_ = job()["spec"]["podFailurePolicy"]["rules"]
     assert (fail["action"], fail["onExitCodes"]["values"]) == ("FailJob", list(PERMANENT_EXITS))
     assert (ignore["action"], ignore["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
+
+
+def test_rules_of_the_spec_come_first(job: Callable[..., JSON]) -> None:
+    mine = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [3]}}
+    first, *ours = job(failurePolicy={"rules": [mine]})["spec"]["podFailurePolicy"]["rules"]
+    assert first == mine
+    assert ours == job()["spec"]["podFailurePolicy"]["rules"]
+
+
+def test_a_stop_and_a_lost_neighbour_do_not_count_as_failures(job: Callable[..., JSON]) -> None:
+    *_, stopped = job()["spec"]["podFailurePolicy"]["rules"]
+    assert (stopped["action"], stopped["onExitCodes"]["values"]) == ("Ignore", [75, 143])
+
+
+def rendezvous(job: JSON) -> dict[str, Any]:
+    return {name: value for name, value in env_of(job).items() if name.startswith("PET_")}
+
+
+def test_pods_of_one_job_find_each_other_as_torchrun_does(
+    owner: Owner, job_spec: JobSpec, config: Config
+) -> None:
+    spec = job_spec(trainer={"numNodes": 3, "numProcPerNode": 2})
+    plan = training(owner, spec, config, claim_name="mine")
+    policy, service = plan.others[:2]
+    assert rendezvous(plan.job) == {
+        "PET_NNODES": "3",
+        "PET_NPROC_PER_NODE": "2",
+        "PET_RDZV_BACKEND": "c10d",
+        "PET_RDZV_ID": owner.uid,
+        "PET_RDZV_ENDPOINT": "digits-0.digits-trainer:29400",
+        "PET_NODE_RANK": {
+            "fieldRef": {
+                "apiVersion": "v1",
+                "fieldPath": "metadata.annotations['batch.kubernetes.io/job-completion-index']",
+            }
+        },
+    }
+    made = plan.job["spec"]
+    assert (made["completions"], made["parallelism"], made["completionMode"]) == (3, 3, "Indexed")
+    assert made["successPolicy"] == {"rules": [{"succeededCount": 1}]}
+    assert made["backoffLimit"] == 9
+    assert made["template"]["spec"]["subdomain"] == service["metadata"]["name"] == "digits-trainer"
+    assert made["template"]["spec"]["terminationGracePeriodSeconds"] == 60
+    assert (service["spec"]["clusterIP"], service["spec"]["publishNotReadyAddresses"]) == ("None", True)
+    assert service["spec"]["selector"].items() <= made["template"]["metadata"]["labels"].items()
+    assert policy["spec"]["ingress"] == [
+        {"ports": [{"protocol": "TCP", "port": 9464}]},
+        {"from": [{"podSelector": {"matchLabels": owner.selector}}]},
+    ]
+
+
+def test_nodes_of_an_elastic_job_come_and_go(job: Callable[..., JSON]) -> None:
+    env = rendezvous(job(trainer={"numNodes": 3, "minNodes": 2}))
+    assert env["PET_NNODES"] == "2:3"
+    assert "PET_NODE_RANK" not in env
+    assert rendezvous(job(trainer={"numNodes": 3, "minNodes": 3}))["PET_NNODES"] == "3"
+
+
+def test_a_job_of_one_pod_is_done_when_it_is(job: Callable[..., JSON]) -> None:
+    made = job()["spec"]
+    assert (made["completions"], rendezvous(job())["PET_NNODES"]) == (1, "1")
+    assert "successPolicy" not in made
+
+
+UID = "0a1b2c3d-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("output", "given", "public", "inside"),
+    [
+        (None, None, f"pvc://mine/.checkpoints/{UID}", f"file:///mnt/vaka/output/.checkpoints/{UID}"),
+        (
+            "pvc://models/a/b",
+            None,
+            f"pvc://models/.checkpoints/{UID}",
+            f"file:///mnt/vaka/output/.checkpoints/{UID}",
+        ),
+        ("s3://b/digits/", None, f"s3://b/digits.checkpoints/{UID}", f"s3://b/digits.checkpoints/{UID}"),
+        (None, "s3://b/c/", f"s3://b/c/{UID}", f"s3://b/c/{UID}"),
+        ("pvc://models", "pvc://models/c", f"pvc://models/c/{UID}", f"file:///mnt/vaka/output/c/{UID}"),
+        (None, "pvc://fast", f"pvc://fast/{UID}", f"file:///mnt/vaka/checkpoint/{UID}"),
+    ],
+    ids=["own claim", "claim", "s3", "elsewhere", "same claim", "other claim"],
+)
+def test_checkpoints_have_a_folder_that_no_other_job_continues(
+    job: Callable[..., JSON], output: str | None, given: str | None, public: str, inside: str
+) -> None:
+    made = job(
+        **({"output": {"storageUri": output}} if output else {}),
+        **({"checkpoint": {"storageUri": given}} if given else {}),
+    )
+    run = run_of(made)
+    assert (run.public_checkpoint, run.spec.checkpoint.storage_uri) == (public, inside)
+    assert ("/mnt/vaka/checkpoint" in mounts_of(made)) == inside.startswith("file:///mnt/vaka/checkpoint")
+
+
+def custom(**trainer: Any) -> JSON:
+    model = {"architecture": "custom", "hyperparameters": {"depth": 3, "anything": ["goes"]}}
+    return {"model": model, "trainer": {"image": "mine:1", **trainer}}
+
+
+def test_a_custom_container_gets_the_same_environment(job: Callable[..., JSON]) -> None:
+    made = job(**custom())
+    container = container_of(made)
+    assert container["image"] == "mine:1"
+    assert "command" not in container, "its image says what it runs"
+    env = env_of(made)
+    assert env["VAKA_HYPERPARAMETERS"] == '{"anything":["goes"],"depth":3}'
+    assert (env["VAKA_DATASET"], env["VAKA_OUTPUT"]) == ("/mnt/vaka/dataset", "/mnt/vaka/output/digits")
+    assert env["VAKA_CHECKPOINT"] == f"/mnt/vaka/output/.checkpoints/{UID}"
+    assert run_of(made).spec.model.hyperparameters == {"depth": 3, "anything": ["goes"]}
+    remote = env_of(job(**custom(), dataset={"storageUri": "s3://b/d"}, output={"storageUri": "s3://b/m"}))
+    assert (remote["VAKA_DATASET"], remote["VAKA_OUTPUT"]) == ("s3://b/d", "s3://b/m")
+
+
+def test_command_arguments_volumes_and_affinity_reach_the_pod(job: Callable[..., JSON]) -> None:
+    shm = {"name": "shm", "emptyDir": {"medium": "Memory"}}
+    mount = {"name": "shm", "mountPath": "/dev/shm"}
+    affinity = {"nodeAffinity": {}}
+    made = job(
+        **custom(
+            command=["torchrun"], args=["train.py"], volumes=[shm], volumeMounts=[mount], affinity=affinity
+        )
+    )
+    container = container_of(made)
+    assert (container["command"], container["args"]) == (["torchrun"], ["train.py"])
+    assert volumes_of(made)["shm"] == shm
+    assert mounts_of(made)["/dev/shm"] == mount
+    assert made["spec"]["template"]["spec"]["affinity"] == affinity
+    built_in = container_of(job(trainer={"args": ["-v"]}))
+    assert (built_in["command"], built_in["args"]) == (["python", "-m", "vaka.training"], ["-v"])
+
+
+def test_a_job_for_a_queue_is_born_suspended_and_the_rest_is_the_queues(
+    job: Callable[..., JSON], job_spec: JobSpec
+) -> None:
+    made = job(queueName="team")
+    assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
+    assert "kueue.x-k8s.io/queue-name" not in made["spec"]["template"]["metadata"]["labels"]
+    assert made["spec"]["suspend"] is True
+    assert "suspend" not in changeable(job_spec(queueName="team"))
 
 
 def test_limits_of_the_job_come_from_the_spec(job: Callable[..., JSON]) -> None:
