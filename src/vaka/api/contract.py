@@ -32,24 +32,36 @@ EXIT_DATA = 65
 """The data set is broken: trying again cannot help (sysexits' EX_DATAERR)."""
 EXIT_CONFIG = 78
 """The specification is wrong: trying again cannot help (sysexits' EX_CONFIG)."""
+EXIT_LOST = 75
+"""Another node was lost: it is tried again, and counts for nothing (sysexits' EX_TEMPFAIL)."""
 PERMANENT_EXITS = (EXIT_DATA, EXIT_CONFIG)
 
 
 class Run(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """One training run. Inside a pod every storageUri is file://, s3:// or https://: the operator has
-    mounted what pkg:// and pvc:// mean; `public_output` is the name that people know the result by."""
+    mounted what pkg:// and pvc:// mean; `public_output` is the name that people know the result by,
+    `public_checkpoint` that of the folder of this run's checkpoints (none where it keeps none)."""
 
     name: str
     namespace: str
     uid: str
     spec: TrainingJobSpec
     public_output: str
+    public_checkpoint: str = ""
 
 
 class PublishedModel(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
     uri: str
     digest: str
     metrics: list[Metric] = []
+
+
+class CheckpointReport(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    """The newest complete checkpoint; `time` is RFC 3339, UTC."""
+
+    step: int
+    uri: str
+    time: str
 
 
 class Report(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
@@ -67,4 +79,5 @@ class Report(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_def
     step: int | None = None
     epoch: int | None = None
     metrics: list[Metric] = []
+    checkpoint: CheckpointReport | None = None
     model: PublishedModel | None = None

@@ -66,6 +66,10 @@ class TrainerSpec(Resource, frozen=True):
     env: Annotated[list[EnvVar], said("More environment variables.")] = []
     resources_per_node: Annotated[Resources, said("Resources of each trainer pod.")] | None = None
     node_selector: Annotated[dict[str, str], said("Labels that a node must have.")] = {}
+    strategy: Annotated[
+        Literal["ddp", "fsdp"],
+        said("ddp: each process holds the whole model; fsdp: it is sharded over all of them."),
+    ] = "ddp"
     tolerations: Annotated[list[Toleration], said("Taints that are tolerated.")] = []
     priority_class_name: Annotated[str, said("Priority class of the pods.")] | None = None
 
@@ -89,11 +93,32 @@ class OutputSpec(Resource, frozen=True):
     ) = None
 
 
+class CheckpointSpec(Resource, frozen=True):
+    storage_uri: (
+        Annotated[
+            str,
+            said(
+                "Where checkpoints go, in a folder named by the job's uid; default: beside the model.",
+                OUTPUT_URI,
+                maxLength=1024,
+            ),
+        ]
+        | None
+    ) = None
+    every_steps: (
+        Annotated[int, Meta(ge=1, description="Steps between two checkpoints, in place of everySeconds.")]
+        | None
+    ) = None
+    every_seconds: Annotated[int, Meta(ge=1, description="Seconds between two checkpoints.")] = 60
+    keep: Annotated[int, Meta(ge=1, le=100, description="How many complete checkpoints are kept.")] = 2
+
+
 class TrainingJobSpec(Resource, frozen=True):
     model: Annotated[ModelSpec, said("What is trained.")]
     dataset: Annotated[DatasetSpec, said("What it is trained on.")]
     trainer: Annotated[TrainerSpec, said("The pods that train.")] = TrainerSpec()
     output: Annotated[OutputSpec, said("Where the trained model is published.")] = OutputSpec()
+    checkpoint: Annotated[CheckpointSpec, said("How training survives restarts.")] = CheckpointSpec()
     suspend: Annotated[bool, said("True holds the job: its pods are removed until it is false again.")] = (
         False
     )
