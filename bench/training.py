@@ -52,10 +52,12 @@ def digits() -> Dataset:
 def vaka() -> float:
     from vaka.models.cnn import learner
     from vaka.training.environment import set_up_torch
-    from vaka.training.loop import fit
+    from vaka.training.loop import begin, fit
 
-    run = learner(digits(), HYPER, set_up_torch())
-    return speed(lambda: fit(run, HYPER, lambda _: None), len(digits().train))
+    data = digits()
+    run = learner(data, HYPER, set_up_torch())
+    state = begin(run, HYPER, lambda _: None)
+    return speed(lambda: fit(run, HYPER, state), len(data.train))
 
 
 def by_hand() -> float:
@@ -95,16 +97,33 @@ def lightning() -> float:
     import logging
     import warnings
 
-    import torch
-    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch import Trainer
     from lightning.pytorch.callbacks import WeightAveraging
-    from torch.nn.functional import cross_entropy
     from torch.optim.swa_utils import get_ema_multi_avg_fn
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     data = digits()
-    loader, prepare = _loader(data), _preparation(data)
+    loader = _loader(data)
+    trainer = Trainer(
+        max_epochs=HYPER.epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        callbacks=[WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(HYPER.ema_decay))],
+    )
+    module = _lightning_module(data, HYPER.epochs * len(loader))
+    return speed(lambda: trainer.fit(module, loader, _validation_loader(data)), len(data.train))
+
+
+def _lightning_module(data: Dataset, steps: int):  # type: ignore[no-untyped-def]
+    import torch
+    from lightning.pytorch import LightningModule
+    from torch.nn.functional import cross_entropy
+
+    prepare = _preparation(data)
 
     class Module(LightningModule):
         def __init__(self) -> None:
@@ -123,21 +142,10 @@ def lightning() -> float:
             optimizer = torch.optim.AdamW(
                 self.parameters(), betas=(0.9, 0.99), weight_decay=HYPER.weight_decay, foreach=True
             )
-            steps = HYPER.epochs * len(loader)
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, HYPER.learning_rate, total_steps=steps)
             return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
-    trainer = Trainer(
-        max_epochs=HYPER.epochs,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        callbacks=[WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(HYPER.ema_decay))],
-    )
-    module = Module()
-    return speed(lambda: trainer.fit(module, loader, _validation_loader(data)), len(data.train))
+    return Module()
 
 
 def speed(train: Callable[[], object], images: int) -> float:

@@ -42,7 +42,7 @@ EXIT_STOPPED = 143
 class Run(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """One training run. Inside a pod every storageUri is file://, s3:// or https://: the operator has
     mounted what pkg:// and pvc:// mean; `public_output` is the name that people know the result by, and
-    `public_checkpoint` that of the folder of the checkpoints."""
+    `public_checkpoint` that of the folder of this run's checkpoints (none where it keeps none)."""
 
     name: str
     namespace: str

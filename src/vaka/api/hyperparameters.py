@@ -19,6 +19,8 @@ class CNN(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_unkn
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.05
     ema_decay: Fraction = 0.99
     label_smoothing: Fraction = 0.1
+    max_grad_norm: Annotated[float, Meta(gt=0)] | None = None
+    """Gradients whose norm over all weights is larger are scaled down to it (Pascanu et al. 2013)."""
     augment: bool = True
     width: Annotated[int, Meta(ge=4, le=512)] = 32
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0

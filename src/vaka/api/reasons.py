@@ -169,6 +169,12 @@ class Reason(StrEnum):
         "The pod was taken away from outside: drained, preempted or evicted. It does not count as a failure.",
         "Nothing.",
     )
+    NODE_LOST = (
+        "NodeLost",
+        "Failed",
+        "Another node of the job was lost while it trained. It does not count as a failure.",
+        "Nothing; see why that node's pod ended.",
+    )
     TRAINER_FAILED = (
         "TrainerFailed",
         "Failed",

@@ -23,9 +23,9 @@ class PublishError(ModelError):
     """The model cannot be put there; the message says why and what to do."""
 
 
-def files_of(folder: Path) -> dict[str, File]:
+def files_of(folder: Path, manifest: str = MANIFEST) -> dict[str, File]:
     """Digest and size of every file in a folder, as its manifest lists them."""
-    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p != folder / MANIFEST)
+    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and p != folder / manifest)
     return {p.relative_to(folder).as_posix(): _file(p) for p in found}
 
 
@@ -100,7 +100,7 @@ def _move_into(staged: Path, target: Path) -> None:
         if (target / name).is_dir():
             shutil.rmtree(target / name)
         (staged / name).replace(target / name)
-    _sync(target)
+    sync(target)
 
 
 def _replace(staged: Path, target: Path) -> None:
@@ -110,7 +110,7 @@ def _replace(staged: Path, target: Path) -> None:
     elif not _exchange(staged, target):
         target.rename(staged.with_name("former"))
         staged.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -132,11 +132,12 @@ def _copy_tree(folder: Path, to: Path) -> None:
             _copy_tree(source, to / source.name)
         else:
             shutil.copyfile(source, to / source.name)
-            _sync(to / source.name)
-    _sync(to)
+            sync(to / source.name)
+    sync(to)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until the disk has this file, or the entries of this folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -46,7 +46,8 @@ class Lines:
         if changed or monotonic() - self._time >= LINE_SECONDS:
             self._said, self._time = report.reason + report.message, monotonic()
             percent = "" if report.progress_percentage is None else f" {report.progress_percentage}%"
-            print(f"{self._name}{percent} {describe(report)}", file=sys.stderr, flush=True)
+            news = report.message if changed and not report.waiting else ""
+            print(f"{self._name}{percent} {news or describe(report)}", file=sys.stderr, flush=True)
 
 
 def describe(report: Report) -> str:

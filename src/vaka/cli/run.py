@@ -1,6 +1,7 @@
 """`vaka run`: the YAML of a TrainingJob, trained and served by processes of this machine."""
 
 import argparse
+import hashlib
 import shlex
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from vaka import storage
 from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, HTTP_PORT, PublishedModel, Report, Run
 from vaka.api.hyperparameters import parse as parse_hyperparameters
 from vaka.api.inferenceservice import InferenceService
-from vaka.api.trainingjob import TrainingJob
+from vaka.api.trainingjob import TrainingJob, TrainingJobSpec
 from vaka.cli.documents import Document, name_of, override, parse, read_documents
 from vaka.cli.errors import UserError
 
@@ -59,6 +60,7 @@ def run_file(arguments: argparse.Namespace) -> int:
         code, report, log = train(plan.run, show)
     if code or not report or not report.model:
         return _failed(code, report, log)
+    storage.remove(plan.run.public_checkpoint)
     print(summary(plan, report.model), flush=True)
     return _serve(plan, report.model, arguments.http_port) if arguments.serve else 0
 
@@ -83,10 +85,26 @@ def local_run(name: str, job: TrainingJob, output: Path | None) -> Run:
     spec = job.spec
     target = output_uri(spec.output.storage_uri, output or MODELS / name, given=output is not None)
     dataset = msgspec.structs.replace(spec.dataset, storage_uri=dataset_uri(spec.dataset.storage_uri))
+    kept = checkpoint_uri(name, spec, target)
     placed = msgspec.structs.replace(
-        spec, dataset=dataset, output=msgspec.structs.replace(spec.output, storage_uri=target)
+        spec,
+        dataset=dataset,
+        output=msgspec.structs.replace(spec.output, storage_uri=target),
+        checkpoint=msgspec.structs.replace(spec.checkpoint, storage_uri=kept),
     )
-    return Run(name=name, namespace="local", uid="local", spec=placed, public_output=target)
+    return Run(
+        name=name, namespace="local", uid="local", spec=placed, public_output=target, public_checkpoint=kept
+    )
+
+
+def checkpoint_uri(name: str, spec: TrainingJobSpec, output: str) -> str:
+    """Where checkpoints go: a folder for this model and data, so that another run never goes on from them."""
+    learned = msgspec.json.encode([spec.model, spec.dataset], order="sorted")
+    folder = f"{name}-{hashlib.sha256(learned).hexdigest()[:12]}"
+    if spec.checkpoint.storage_uri:
+        return f"{output_uri(spec.checkpoint.storage_uri, Path(), given=False)}/{folder}"
+    beside = f"{output.rpartition('/')[0]}/" if output.startswith("file://") else output
+    return f"{beside}.checkpoints/{folder}"
 
 
 def dataset_uri(uri: str) -> str:

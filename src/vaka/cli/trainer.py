@@ -18,7 +18,7 @@ from vaka.api.contract import RUN_ENV, Report, Run
 from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV
 
 POLL_SECONDS = 0.2
-GRACE_SECONDS = 10
+GRACE_SECONDS = 60  # as a cluster gives it, for a last checkpoint
 
 
 class Outcome(NamedTuple):

@@ -42,7 +42,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: NDArray[np.bool_]) -> "Images":
+    def __getitem__(self, index: NDArray[np.bool_] | slice) -> "Images":
         return Images(self.pixels[index], self.labels[index])
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -35,15 +36,43 @@ class Graph:
     image: ImageInput | None = None
 
 
+def _itself(counted: Tensor) -> Tensor:
+    return counted
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one of several processes does of each batch, which is the same whatever their number."""
+
+    rank: int = 0
+    of: int = 1
+    total: Callable[[Tensor], Tensor] = _itself
+    """The sum over all processes of what each has found in its part."""
+
+    def slice(self, samples: int) -> slice:
+        """This process' own samples: contiguous, as equal in number as can be."""
+        return slice(samples * self.rank // self.of, samples * (self.rank + 1) // self.of)
+
+
 class Learner(Protocol):
-    """One training run: network, data and what is to be learned. Deterministic given its seed."""
+    """One training run: network, data and what is to be learned. Deterministic given its seed.
+
+    Whatever is random in a step is drawn from generators seeded by seed and step, so that a run that goes on
+    from a checkpoint draws the same.
+    """
 
     network: nn.Module
+    replica: nn.Module
+    """What is called in the place of the network while it is trained, where processes train together."""
+    part: Part
     steps_per_epoch: int
     samples_per_step: int
 
     def loss(self, step: int) -> Tensor:
-        """The loss (a scalar) on the batch of this step. The batch depends on seed and step alone."""
+        """The loss (a scalar) on the batch of this step: what this part adds to the mean over the batch.
+
+        The batch depends on seed and step alone.
+        """
 
     def validate(self, network: nn.Module) -> Metrics:
         """How good the network is on the validation data."""

@@ -18,7 +18,17 @@ from vaka.storage.remote import READ_SILENCE, WRITE_SILENCE, s3, web
 
 PARALLEL = 8
 
-__all__ = ["Denied", "NotFound", "StorageError", "Unreachable", "fetch", "local_path", "put_folder"]
+__all__ = [
+    "Denied",
+    "NotFound",
+    "StorageError",
+    "Unreachable",
+    "fetch",
+    "local_path",
+    "names",
+    "put_folder",
+    "remove",
+]
 
 
 def fetch(uri: str, into: Path) -> Path:
@@ -61,6 +71,26 @@ def put_folder(folder: Path, uri: str, *, last: str) -> None:
             remote.upload(folder / last, last)
         case _:
             raise StorageError(f"{uri}: {scheme}:// cannot be written: give file:// or s3://")
+
+
+def names(uri: str) -> list[str]:
+    """Paths of all files below the folder `uri` (file:// or s3://); none where there is no such folder."""
+    if uri.startswith("s3://"):
+        try:
+            return sorted(s3(uri, silence=READ_SILENCE).sizes())
+        except NotFound:
+            return []
+    folder = local_path(uri)
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def remove(uri: str, *, first: str = "") -> None:
+    """Delete the folder `uri` (file:// or s3://), the file `first` before all others: see put_folder."""
+    if uri.startswith("s3://"):
+        return s3(uri, silence=WRITE_SILENCE).delete([first] * bool(first) + names(uri))
+    if first:
+        (local_path(uri) / first).unlink(missing_ok=True)
+    shutil.rmtree(local_path(uri), ignore_errors=True)
 
 
 def local_path(uri: str) -> Path:

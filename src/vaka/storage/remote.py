@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
@@ -74,6 +74,13 @@ class Remote(NamedTuple):
         """The file to the object at `path` below the key."""
         with self._explained():
             self.store.put(f"{self.key}/{path}".strip("/"), source)
+
+    def delete(self, paths: list[str]) -> None:
+        """Delete the objects at these paths below the key, one after the other."""
+        with self._explained():
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    self.store.delete(f"{self.key}/{path}".strip("/"))
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained(f"{self.uri} (endpoint {self.endpoint})", self.access)

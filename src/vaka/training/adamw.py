@@ -1,7 +1,11 @@
 """The optimizer."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+
+from vaka.training.shards import is_shard, local
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-8
@@ -15,19 +19,45 @@ class AdamW:
     """
 
     def __init__(self, network: nn.Module, *, weight_decay: float) -> None:
-        self._weights: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
-        self._decayed = [p for p in self._weights if p.ndim > 1]
+        named = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self._names = list(named)
+        self._parameters = list(named.values())
+        self._means = [torch.zeros_like(p) for p in self._parameters]
+        self._squares = [torch.zeros_like(p) for p in self._parameters]
         self._weight_decay = weight_decay
-        self._mean = [torch.zeros_like(p) for p in self._weights]
-        self._square = [torch.zeros_like(p) for p in self._weights]
-        self._steps = 0
+        # Each number is moved by itself: so it is enough to move what this process holds.
+        self._weights = [local(p) for p in self._parameters]
+        self._decayed = [local(p) for p in self._parameters if p.ndim > 1]
+        self._mean = [local(m) for m in self._means]
+        self._square = [local(s) for s in self._squares]
+        self.steps = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The moving averages by name, as they are: with `steps`, the whole state."""
+        kinds = {"mean": self._means, "square": self._squares}
+        return {
+            f"{kind}.{name}": value
+            for kind, values in kinds.items()
+            for name, value in zip(self._names, values, strict=True)
+        }
+
+    @torch.no_grad()
+    def clip(self, most: float, total: Callable[[Tensor], Tensor]) -> None:
+        """Scale the gradients down to a norm of at most that; `total` sums over processes with shards."""
+        gradients = self._gradients()
+        square = torch.stack(torch._foreach_norm(gradients)).square().sum()
+        norm = (total(square) if any(map(is_shard, self._parameters)) else square).sqrt()
+        torch._foreach_mul_(gradients, (most / norm).clamp(max=1.0))
+
+    def _gradients(self) -> list[Tensor]:
+        return [local(p.grad) for p in self._parameters if p.grad is not None]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Move against the gradients, and forget them."""
-        gradients = [p.grad for p in self._weights if p.grad is not None]
-        self._steps += 1
-        toward, spread = (1 - beta**self._steps for beta in BETAS)
+        gradients = self._gradients()
+        self.steps += 1
+        toward, spread = (1 - beta**self.steps for beta in BETAS)
         if self._decayed:
             torch._foreach_mul_(self._decayed, 1 - rate * self._weight_decay)
         torch._foreach_lerp_(self._mean, gradients, 1 - BETAS[0])
@@ -37,5 +67,5 @@ class AdamW:
         torch._foreach_div_(scale, spread**0.5)
         torch._foreach_add_(scale, EPSILON)
         torch._foreach_addcdiv_(self._weights, self._mean, scale, -rate / toward)
-        for weight in self._weights:
-            weight.grad = None
+        for parameter in self._parameters:
+            parameter.grad = None

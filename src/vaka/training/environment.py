@@ -1,15 +1,18 @@
 """The process around a training run: its settings, processors and threads."""
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vaka.api.contract import REPORT_PORT, SCRATCH_MOUNT, TERMINATION_LOG
 from vaka.cpus import usable_cpus
+from vaka.training.errors import ConfigError
 
 LISTEN_ENV = "VAKA_REPORT_LISTEN"
 """HOST:PORT of /report and /metrics, where it is not every address and the usual port; port 0 is any."""
 TERMINATION_ENV = "VAKA_TERMINATION_LOG"
+WORKER_REPORT_ENV = "VAKA_WORKER_REPORT"
+"""File in which a worker leaves its report for the agent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +35,55 @@ class Settings:
         )
 
 
-def prepare_for_torch(environment: MutableMapping[str, str]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Nodes:
+    """Who trains together, from the variables that torchrun reads too (PET_NNODES and so on)."""
+
+    least: int = 1
+    most: int = 1
+    per_node: int = 1
+    endpoint: str = ""
+    run_id: str = ""
+    address: str | None = None
+    host: bool | None = None
+    """Whether the others meet here; None leaves it to the name in the endpoint."""
+    options: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Nodes":
+        """ConfigError where the variables make no sense."""
+        numbers = environment.get("PET_NNODES", "1")
+        least, _, most = numbers.partition(":")
+        index = environment.get("JOB_COMPLETION_INDEX")
+        options = environment.get("PET_RDZV_CONF", "")
+        try:
+            nodes = cls(
+                least=int(least),
+                most=int(most or least),
+                per_node=int(environment.get("PET_NPROC_PER_NODE", "1")),
+                endpoint=environment.get("PET_RDZV_ENDPOINT", ""),
+                run_id=environment.get("PET_RDZV_ID", "vaka"),
+                address=environment.get("PET_LOCAL_ADDR"),
+                host=None if index is None else index == "0",
+                options=dict(pair.split("=", 1) for pair in options.split(",") if pair),
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"the PET_ variables do not say how many nodes and processes: {error}"
+            ) from None
+        if not 1 <= nodes.least <= nodes.most or nodes.per_node < 1:
+            raise ConfigError(f"PET_NNODES is {numbers}: give MIN:MAX or a number, at least 1")
+        if nodes.most * nodes.per_node > 1 and not nodes.endpoint:
+            raise ConfigError("PET_RDZV_ENDPOINT is missing: give the HOST:PORT where nodes meet")
+        return nodes
+
+
+def prepare_for_torch(environment: MutableMapping[str, str], *, processes: int = 1) -> None:
     """Settings that its libraries read when they are loaded; what is already set stays."""
     # By default a thread that waits spins for milliseconds. Where processors are limited or shared, a step
     # then takes three times as long; without any spinning it takes a quarter longer on an idle machine.
     environment.setdefault("GOMP_SPINCOUNT", "1000")
-    environment.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cpus() // processes)))
     environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
 
 

@@ -6,4 +6,4 @@ class ConfigError(Exception):
 
 
 class NonFiniteLoss(Exception):
-    """The loss became infinite or no number: the message names the step."""
+    """The loss became infinite or no number: the message names step and batch."""

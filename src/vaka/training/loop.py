@@ -1,103 +1,63 @@
 """The training loop."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from time import monotonic
-
-import torch
-from torch import Tensor, nn
+from typing import Protocol
 
 from vaka.api.hyperparameters import CNN
-from vaka.models.architecture import Learner, Metrics
+from vaka.models.architecture import Learner
 from vaka.training.adamw import AdamW
 from vaka.training.ema import WeightAverage
-from vaka.training.errors import NonFiniteLoss
+from vaka.training.group import Alone, Group
 from vaka.training.schedule import one_cycle
-
-REPORT_SECONDS = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far training is. `step` and `epoch` count what is done; loss is smoothed over recent steps."""
-
-    step: int
-    steps: int
-    epoch: int
-    loss: float
-    samples: int
-    seconds: float
-    validation: Metrics
+from vaka.training.snapshot import State
+from vaka.training.watch import Progress, Watch
 
 
-def fit(learner: Learner, hyper: CNN, report: Callable[[Progress], None]) -> nn.Module:
-    """Train; the result is the network with averaged weights, in evaluation mode."""
-    steps = hyper.epochs * learner.steps_per_epoch
-    optimizer = AdamW(learner.network, weight_decay=hyper.weight_decay)
+class Keeper(Protocol):
+    """Keeps checkpoints of the state: see `vaka.training.checkpoint`."""
+
+    def stepped(self, state: State) -> None:
+        """One more step is done."""
+
+    def ended(self, state: State) -> None:
+        """The last step is done."""
+
+
+class Forgetful:
+    """Keeps nothing."""
+
+    def stepped(self, state: State) -> None: ...
+
+    def ended(self, state: State) -> None: ...
+
+
+def begin(
+    learner: Learner, hyper: CNN, report: Callable[[Progress], None], group: Group | None = None
+) -> State:
+    """The state before the first step, in each process of the group."""
+    together: Group = group or Alone()
+    together.prepare(learner)
+    watch = Watch(learner, hyper.epochs * learner.steps_per_epoch, report)
     average = WeightAverage(learner.network, hyper.ema_decay)
-    watch = Watch(learner, steps, report)
+    together.connect(learner, average.network)
+    return State(learner.network, average, AdamW(learner.network, weight_decay=hyper.weight_decay), watch)
+
+
+def fit(learner: Learner, hyper: CNN, state: State, keeper: Keeper | None = None) -> None:
+    """Train from where the state is to the end. What counts then is the averaged network."""
+    keeper = keeper or Forgetful()
+    steps = hyper.epochs * learner.steps_per_epoch
+    part, average, watch = learner.part, state.average, state.watch
     learner.network.train()
-    for step in range(steps):
+    for step in range(watch.step, steps):
         loss = learner.loss(step)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step(one_cycle(step, steps, hyper.learning_rate))
+        (loss * part.of).backward()  # type: ignore[no-untyped-call]  # gradients are averaged over processes
+        if hyper.max_grad_norm:
+            state.optimizer.clip(hyper.max_grad_norm, part.total)
+        state.optimizer.step(one_cycle(step, steps, hyper.learning_rate))
         average.update()
-        watch.stepped(loss.detach())
+        watch.stepped(part.total(loss.detach()))
         if (step + 1) % learner.steps_per_epoch == 0:
             watch.validated(learner.validate(average.network))
-    return average.network
-
-
-class Watch:
-    """Checks the losses and reports progress twice a second.
-
-    Losses stay on the device until then, for to read one makes a GPU wait.
-    """
-
-    def __init__(self, learner: Learner, steps: int, report: Callable[[Progress], None]) -> None:
-        self._learner = learner
-        self._steps = steps
-        self._report = report
-        self._step = 0
-        self._losses: list[Tensor] = []
-        self._smoothed: float | None = None
-        self._validation: Metrics = {}
-        self._started = self._reported = monotonic()
-
-    def stepped(self, loss: Tensor) -> None:
-        """Note the loss of one more step. NonFiniteLoss at a report, if one since the last is not finite."""
-        self._step += 1
-        self._losses.append(loss)
-        if self._step == 1 or monotonic() - self._reported >= REPORT_SECONDS:
-            self._tell()
-
-    def validated(self, metrics: Metrics) -> None:
-        """Note what the network achieves on validation data."""
-        self._validation = metrics
-        self._tell()
-
-    def _tell(self) -> None:
-        self._take_losses()
-        self._reported = monotonic()
-        samples = self._step * self._learner.samples_per_step
-        progress = Progress(
-            step=self._step,
-            steps=self._steps,
-            epoch=self._step // self._learner.steps_per_epoch,
-            loss=self._smoothed or 0.0,
-            samples=samples,
-            seconds=self._reported - self._started,
-            validation=self._validation,
-        )
-        self._report(progress)
-
-    def _take_losses(self) -> None:
-        first = self._step - len(self._losses) + 1
-        losses = torch.stack(self._losses).float().tolist() if self._losses else []
-        self._losses.clear()
-        for step, loss in enumerate(losses, start=first):
-            if not math.isfinite(loss):
-                raise NonFiniteLoss(f"the loss is {loss} at step {step}: try a lower learningRate")
-            previous = loss if self._smoothed is None else self._smoothed
-            self._smoothed = 0.95 * previous + 0.05 * loss
+        keeper.stepped(state)
+    keeper.ended(state)

@@ -10,7 +10,7 @@ from vaka.api.types import Metric
 from vaka.models.architecture import Metrics
 
 if TYPE_CHECKING:
-    from vaka.training.loop import Progress
+    from vaka.training.watch import Progress
 
 log = logging.getLogger(__name__)
 

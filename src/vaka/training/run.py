@@ -1,11 +1,12 @@
 """One run from data set to published model, told to the reporter at every turn."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain, repeat
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from vaka import storage
 from vaka.api.contract import PublishedModel, Run
@@ -14,36 +15,61 @@ from vaka.api.reasons import Reason
 from vaka.artifacts.manifest import MANIFEST
 from vaka.artifacts.publish import check_target, publish
 from vaka.models import architecture
-from vaka.models.architecture import Architecture, Data, Metrics
+from vaka.models.architecture import Architecture, Data, Learner, Metrics
 from vaka.training.errors import ConfigError
+from vaka.training.group import Alone, Group
+from vaka.training.patience import patiently
 from vaka.training.progress import Estimate, Journal, as_metrics, percentage
+from vaka.training.published import output_of, published, remember
 from vaka.training.report import Reporter
+from vaka.training.stopping import Stop, Terminated
 
 if TYPE_CHECKING:
-    from vaka.training.loop import Progress
+    from torch import nn
 
-PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds between tries while something is missing; the last one repeats."""
-_T = TypeVar("_T")
+    from vaka.training.checkpoint import Checkpoints
+    from vaka.training.snapshot import State
+    from vaka.training.watch import Progress, Watch
 
 
-def execute(run: Run, reporter: Reporter, scratch: Path) -> None:
-    """Train and publish. What can come by itself is waited for; all else is raised."""
+Join = Callable[[str, Reporter], Group]
+"""From the device and the reporter to the group."""
+
+
+class Turn(NamedTuple):
+    """What every part of a run needs."""
+
+    run: Run
+    hyper: CNN
+    reporter: Reporter
+    scratch: Path
+    stop: Stop
+
+
+def execute(
+    run: Run, reporter: Reporter, scratch: Path, *, stop: Stop | None = None, join: Join | None = None
+) -> None:
+    """Train and publish. What can come by itself is waited for; all else is raised.
+
+    `join` gives the group of processes to train with, once this one has its data; without, it is alone.
+    """
     built_in = architecture(run.spec.model.architecture)
     try:
         hyper = parse(run.spec.model.architecture, run.spec.model.hyperparameters)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    output = run.spec.output.storage_uri or run.public_output
-    check_output(output, reporter, scratch)
+    check_output(output_of(run), reporter, scratch)
+    if model := patiently(lambda: published(run, scratch), reporter):
+        return succeed(reporter, model)
     data = read_data(run, built_in, reporter, scratch)
-    folder = scratch / "model"
-    metrics = train(run, built_in, hyper, data, reporter, folder)
-    reporter.say(Reason.PUBLISHING, f"publishing the model to {run.public_output}")
-    digest = patiently(lambda: publish(folder, output), reporter)
-    model = PublishedModel(uri=run.public_output, digest=digest, metrics=as_metrics(metrics))
+    turn = Turn(run, hyper, reporter, scratch, stop or Stop())
+    succeed(reporter, train(turn, built_in, data, join or _alone))
+
+
+def succeed(reporter: Reporter, model: PublishedModel) -> None:
+    """Tell that all is done."""
     reporter.update(progress_percentage=100, estimated_remaining_seconds=0, model=model)
-    reporter.say(Reason.SUCCEEDED, f"published {run.public_output}")
+    reporter.say(Reason.SUCCEEDED, f"published {model.uri}")
 
 
 def check_output(uri: str, reporter: Reporter, scratch: Path) -> None:
@@ -67,35 +93,89 @@ def read_data(run: Run, built_in: Architecture, reporter: Reporter, scratch: Pat
     return data
 
 
-def train(
-    run: Run, built_in: Architecture, hyper: CNN, data: Data, reporter: Reporter, folder: Path
-) -> Metrics:
-    """Train on the data and write the model into the folder; the result is what it achieves."""
+def train(turn: Turn, built_in: Architecture, data: Data, join: Join) -> PublishedModel:
+    """Train on the data and publish the model. SIGTERM leaves a checkpoint behind, whenever it comes."""
+    hyper, reporter, stop = turn.hyper, turn.reporter, turn.stop
     reporter.say(Reason.TRAINING, "starting PyTorch")
     from vaka.training.environment import set_up_torch  # torch takes seconds to import: not before now
-    from vaka.training.loop import fit
-    from vaka.training.model import write_model
+    from vaka.training.loop import begin, fit
 
-    learner = built_in.learner(data, hyper, set_up_torch())
+    device = set_up_torch()
+    learner = built_in.learner(data, hyper, device)
+    group = join(device, reporter)
     reporter.say(Reason.TRAINING, f"training {hyper.epochs} epochs of {learner.steps_per_epoch} steps")
-    estimate, journal = Estimate(), Journal()
-    started = time.monotonic()
+    told = partial(tell, estimate=Estimate(), journal=Journal(), reporter=reporter)
+    state = begin(learner, hyper, told, group)
+    keeper = checkpoints(turn, group)
+    keeper.resume(state)
+    try:
+        with stop.deferred():
+            fit(learner, hyper, state, keeper)
+        stop.check()
+        return finish(turn, built_in, learner, state, group)
+    except Terminated:
+        keeper.save(state)
+        raise
 
-    def told(progress: "Progress") -> None:
-        tell(progress, estimate, reporter)
-        journal.note(progress)
 
-    network = fit(learner, hyper, told)
-    seconds = time.monotonic() - started
-    samples = hyper.epochs * learner.steps_per_epoch * learner.samples_per_step
-    costs = {"samplesPerSecond": samples / seconds, "trainSeconds": seconds}
-    return write_model(
-        folder, run=run, task=built_in.TASK, hyper=hyper, learner=learner, network=network, costs=costs
+def finish(
+    turn: Turn, built_in: Architecture, learner: Learner, state: "State", group: Group
+) -> PublishedModel:
+    """What the first process has published, in all processes."""
+    word, network = b"", group.whole(state.average.network)
+    if group.part.rank == 0:
+        word = msgspec.json.encode(put(turn, *write(turn, built_in, learner, network, state.watch)))
+    model = msgspec.json.decode(group.told(word), type=PublishedModel)
+    group.leave()
+    return model
+
+
+def checkpoints(turn: Turn, group: Group) -> "Checkpoints":
+    """The keeper of this run's checkpoints; without a place for them they end with the process."""
+    from vaka.training.checkpoint import Checkpoints
+    from vaka.training.checkpoint_folder import CheckpointFolder
+    from vaka.training.snapshot import fingerprint
+
+    run, spec = turn.run, turn.run.spec.checkpoint
+    uri = spec.storage_uri or (turn.scratch / "kept").as_uri()
+    return Checkpoints(
+        CheckpointFolder(uri, keep=spec.keep, scratch=turn.scratch, token=group.token),
+        spec,
+        public=run.public_checkpoint or uri,
+        fingerprint=partial(fingerprint, run, turn.hyper),
+        stop=turn.stop,
+        reporter=turn.reporter,
+        group=group,
     )
 
 
-def tell(progress: "Progress", estimate: Estimate, reporter: Reporter) -> None:
-    """Progress of the loop into the report."""
+def write(
+    turn: Turn, built_in: Architecture, learner: Learner, network: "nn.Module", watch: "Watch"
+) -> tuple[Path, Metrics]:
+    """The model folder, and what the model achieves and cost."""
+    from vaka.training.model import write_model
+
+    seconds, folder = watch.seconds(), turn.scratch / "model"
+    costs = {"samplesPerSecond": watch.step * learner.samples_per_step / seconds, "trainSeconds": seconds}
+    hyper, task = turn.hyper, built_in.TASK
+    return folder, write_model(
+        folder, run=turn.run, task=task, hyper=hyper, learner=learner, network=network, costs=costs
+    )
+
+
+def put(turn: Turn, folder: Path, metrics: Metrics) -> PublishedModel:
+    """Publish the model folder."""
+    uri = turn.run.public_output
+    turn.reporter.say(Reason.PUBLISHING, f"publishing the model to {uri}")
+    digest = patiently(lambda: publish(folder, output_of(turn.run)), turn.reporter)
+    model = PublishedModel(uri=uri, digest=digest, metrics=as_metrics(metrics))
+    patiently(lambda: remember(turn.run, model, turn.scratch), turn.reporter)
+    return model
+
+
+def tell(progress: "Progress", *, estimate: Estimate, journal: Journal, reporter: Reporter) -> None:
+    """Progress of the loop into the report and, now and then, the log."""
+    journal.note(progress)
     step, steps, seconds = progress.step, progress.steps, progress.seconds
     speed = {"samplesPerSecond": progress.samples / seconds}
     reporter.update(
@@ -107,31 +187,8 @@ def tell(progress: "Progress", estimate: Estimate, reporter: Reporter) -> None:
     )
 
 
-def patiently(
-    work: Callable[[], _T],
-    reporter: Reporter,
-    *,
-    missing: Reason = Reason.STORAGE_UNREACHABLE,
-    pause: Callable[[float], None] = time.sleep,
-) -> _T:
-    """Do the work, again and again while what it needs is missing or out of reach, and say so meanwhile."""
-    before = reporter.report
-    for seconds in _pauses():
-        try:
-            result = work()
-        except storage.NotFound as error:
-            reporter.say(missing, str(error), waiting=True)
-        except (storage.Unreachable, storage.Denied) as error:
-            reporter.say(Reason.STORAGE_UNREACHABLE, str(error), waiting=True)
-        else:
-            break
-        pause(seconds)
-    reporter.say(Reason(before.reason), before.message)
-    return result
-
-
-def _pauses() -> Iterator[float]:
-    return chain(PAUSES, repeat(PAUSES[-1]))
+def _alone(_device: str, _reporter: Reporter) -> Group:
+    return Alone()
 
 
 def _reach(uri: str, scratch: Path) -> None:

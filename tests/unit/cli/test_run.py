@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,30 @@ def test_sigterm_ends_the_trainer_too(here: Path) -> None:
         process.communicate()
     assert process.returncode == 130
     assert not Path(f"/proc/{trainer}").exists()
-    assert not (here / "models").exists()
+    assert not (here / "models/shades").exists()
+
+
+def test_what_was_interrupted_goes_on_when_it_is_run_again(here: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "vaka.cli",
+        "run",
+        "-f",
+        "job.yaml",
+        "--set",
+        "spec.checkpoint.everySteps=5",
+    ]
+    with subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list(here.glob("models/.checkpoints/shades-*/step-*")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 130
+    ended = subprocess.run(command, cwd=here, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "resumed from step" in ended.stderr
+    assert not list(here.glob("models/.checkpoints/*"))
 
 
 def children(pid: int) -> list[int]:

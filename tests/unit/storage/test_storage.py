@@ -207,3 +207,14 @@ def test_wrong_credentials_are_denied_and_not_shown(
         storage.fetch(f"s3://{bucket}/x", tmp_path / "into")
     assert "AWS_SECRET_ACCESS_KEY" in str(told.value)
     assert not {"the-key", "another-secret"} & set(str(told.value).replace("'", " ").split())
+
+
+@pytest.mark.parametrize("kind", ["file", "s3"])
+def test_what_was_put_is_listed_and_removed(tmp_path: Path, bucket: str, kind: str) -> None:
+    uri = f"s3://{bucket}/runs/a" if kind == "s3" else (tmp_path / "runs/a").as_uri()
+    assert storage.names(uri) == []
+    storage.put_folder(filled(tmp_path / "new"), uri, last="manifest.json")
+    assert storage.names(uri) == ["a.bin", "deep/er/b.bin", "manifest.json"]
+    for _ in range(2):
+        storage.remove(uri, first="manifest.json")
+    assert storage.names(uri) == []

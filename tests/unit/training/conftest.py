@@ -26,23 +26,28 @@ def write_shades(folder: Path) -> None:
     write_idx(folder / "train-labels-idx1-ubyte", labels.astype(np.uint8))
 
 
-def run_on(folder: Path, **hyperparameters: Any) -> Run:
+def run_on(
+    folder: Path, *, checkpoint: dict[str, Any] | None = None, strategy: str = "ddp", **hyperparameters: Any
+) -> Run:
     """A run of seconds on the data set in `folder/shades`, that publishes to `folder/model`."""
     settings = {"epochs": 2, "batchSize": 16, "width": 8} | hyperparameters
     spec = {
         "model": {"architecture": "cnn", "hyperparameters": settings},
         "dataset": {"storageUri": (folder / "shades").as_uri()},
         "output": {"storageUri": (folder / "model").as_uri()},
+        "trainer": {"strategy": strategy},
+        "checkpoint": {"storageUri": (folder / "checkpoints").as_uri()} | (checkpoint or {}),
     }
     job = {"name": "shades", "namespace": "team", "uid": "1-2", "spec": spec}
-    return msgspec.convert(job | {"publicOutput": "pvc://models/shades"}, Run)
+    public = {"publicOutput": "pvc://models/shades", "publicCheckpoint": "pvc://models/.checkpoints/1-2"}
+    return msgspec.convert(job | public, Run)
 
 
-@pytest.fixture(name="run_on")
+@pytest.fixture(name="run_on", scope="session")
 def run_on_fixture() -> Callable[..., Run]:
     return run_on
 
 
-@pytest.fixture(name="write_shades")
+@pytest.fixture(name="write_shades", scope="session")
 def write_shades_fixture() -> Callable[[Path], None]:
     return write_shades

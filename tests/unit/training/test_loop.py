@@ -12,8 +12,9 @@ from vaka.data.dataset import Dataset, Images
 from vaka.models.cnn.image_learner import ImageLearner
 from vaka.training.errors import NonFiniteLoss
 from vaka.training.export import ExportError, check, export
-from vaka.training.loop import Progress, fit
+from vaka.training.loop import begin, fit
 from vaka.training.progress import Estimate, as_metrics, percentage
+from vaka.training.watch import Progress
 
 
 def shades(count: int = 64) -> Dataset:
@@ -30,8 +31,10 @@ HYPER = CNN(epochs=6, batch_size=16, width=8)
 
 def trained(hyper: CNN = HYPER) -> tuple[dict[str, Tensor], list[Progress]]:
     progress: list[Progress] = []
-    network = fit(ImageLearner(shades(), hyper, "cpu"), hyper, progress.append)
-    return network.state_dict(), progress
+    learner = ImageLearner(shades(), hyper, "cpu")
+    state = begin(learner, hyper, progress.append)
+    fit(learner, hyper, state)
+    return state.average.network.state_dict(), progress
 
 
 def test_equal_seeds_give_equal_weights_bit_for_bit() -> None:
@@ -54,8 +57,11 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_its_step() -> None:
         def loss(self, step: int) -> Tensor:
             return super().loss(step) * (math.nan if step == 9 else 1.0)
 
-    with pytest.raises(NonFiniteLoss, match="the loss is nan at step 10: try a lower learningRate"):
-        fit(Explodes(shades(), HYPER, "cpu"), HYPER, lambda _: None)
+    learner = Explodes(shades(), HYPER, "cpu")
+    with pytest.raises(
+        NonFiniteLoss, match=r"the loss is nan at step 10 \(batch 2 of epoch 3\): try a lower"
+    ):
+        fit(learner, HYPER, begin(learner, HYPER, lambda _: None))
 
 
 def test_the_exported_graph_gives_what_the_network_gives(tmp_path: object) -> None:

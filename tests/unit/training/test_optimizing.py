@@ -43,6 +43,20 @@ def test_gradients_are_used_once() -> None:
     assert all(p.grad is None for p in layer.parameters())
 
 
+@pytest.mark.parametrize("most", [0.5, 100.0])
+def test_large_gradients_are_scaled_down_as_torch_does_it(most: float) -> None:
+    layers = nn.Linear(3, 2), nn.Linear(3, 2)
+    for layer in layers:
+        for parameter in layer.parameters():
+            parameter.grad = torch.arange(parameter.numel()).view_as(parameter).float()
+    nn.utils.clip_grad_norm_(layers[0].parameters(), most)
+    AdamW(layers[1], weight_decay=0.0).clip(most, lambda own: own)
+    for expected, found in zip(layers[0].parameters(), layers[1].parameters(), strict=True):
+        assert expected.grad is not None
+        assert found.grad is not None
+        assert torch.allclose(expected.grad, found.grad, atol=1e-5)
+
+
 def network(value: float) -> nn.Module:
     net = nn.BatchNorm1d(1)
     return fill(net, value)

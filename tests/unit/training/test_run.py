@@ -12,10 +12,12 @@ from vaka.artifacts.publish import PublishError
 from vaka.artifacts.read import open_model
 from vaka.data.dataset import DatasetError
 from vaka.storage import Denied, NotFound, Unreachable
-from vaka.training.__main__ import classify
 from vaka.training.errors import ConfigError, NonFiniteLoss
+from vaka.training.outcome import classify
+from vaka.training.patience import patiently
 from vaka.training.report import Reporter
-from vaka.training.run import execute, patiently
+from vaka.training.run import execute
+from vaka.training.stopping import Terminated
 
 RunOn = Callable[..., Run]
 WriteShades = Callable[[Path], None]
@@ -45,6 +47,30 @@ def test_a_run_publishes_a_model_that_says_where_it_comes_from(
     assert manifest.provenance["uid"] == "1-2"
     assert {"accuracy", "loss", "samplesPerSecond", "trainSeconds"} <= manifest.metrics.keys()
     assert load_file(tmp_path / "model/weights.safetensors")["head.weight"].shape == (2, 32)
+
+
+def test_sigterm_while_the_model_is_published_leaves_a_checkpoint_of_the_end(
+    tmp_path: Path,
+    scratch: Path,
+    run_on: RunOn,
+    write_shades: WriteShades,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_shades(tmp_path / "shades")
+    with monkeypatch.context() as patched:
+        patched.setattr("vaka.training.run.publish", interrupted)
+        with pytest.raises(Terminated):
+            execute(run_on(tmp_path), Reporter(), scratch)
+    reporter = Reporter()
+    execute(run_on(tmp_path), reporter, scratch)
+    assert reporter.report.reason == "Succeeded"
+    assert reporter.report.checkpoint
+    assert reporter.report.checkpoint.step == 6
+    assert open_model(tmp_path / "model").metrics["trainSeconds"] > 0
+
+
+def interrupted(_folder: Path, _uri: str) -> str:
+    raise Terminated
 
 
 def test_broken_data_ends_the_run_before_anything_is_trained(

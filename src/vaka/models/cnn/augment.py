@@ -32,47 +32,61 @@ def augmentation_for(channels: int) -> Augmentation:
     return COLOUR if channels == 3 else GREY
 
 
-def augment(images: Tensor, how: Augmentation, random: Generator) -> Tensor:
+class Draws:
+    """Random numbers for the pictures of a whole batch, of which this process sees its own part.
+
+    All processes draw the same, so that the pictures do not depend on how many processes there are.
+    """
+
+    def __init__(self, random: Generator, total: int, own: slice = slice(None)) -> None:
+        self._random = random
+        self._total = total
+        self._own = own
+
+    def uniform(self, limit: float, *shape: int) -> Tensor:
+        """Numbers [own pictures, *shape] between -limit and limit."""
+        size = (self._total, *shape)
+        drawn = torch.rand(size, generator=self._random, device=self._random.device)
+        return (drawn * 2 - 1)[self._own] * limit
+
+
+def augment(images: Tensor, how: Augmentation, random: Draws) -> Tensor:
     """A changed copy of FP32 images [n, c, h, w]; values keep their range."""
-    grid = affine_grid(len(images), images.shape[-2:], how, random)
+    grid = affine_grid(images.shape[-2:], how, random)
     if how.elastic:
-        grid = grid + elastic_field(len(images), images.shape[-2:], how.elastic, random)
+        grid = grid + elastic_field(images.shape[-2:], how.elastic, random)
     warped = functional.grid_sample(images, grid, padding_mode=how.padding, align_corners=False)
     return jitter(warped, how.contrast, random) if how.contrast else warped
 
 
-def _uniform(count: int, limit: float, random: Generator) -> Tensor:
-    return (torch.rand(count, generator=random, device=random.device) * 2 - 1) * limit
-
-
-def affine_grid(count: int, size: torch.Size, how: Augmentation, random: Generator) -> Tensor:
+def affine_grid(size: torch.Size, how: Augmentation, random: Draws) -> Tensor:
     """Sampling grid [n, h, w, 2] of a random rotation, scaling, shear and shift for each picture."""
-    angle = _uniform(count, math.radians(how.rotation), random)
-    shear = _uniform(count, how.shear, random)
-    scale_x, scale_y = (1 + _uniform(count, how.scale, random) for _ in range(2))
+    angle = random.uniform(math.radians(how.rotation))
+    shear = random.uniform(how.shear)
+    scale_x, scale_y = (1 + random.uniform(how.scale) for _ in range(2))
     if how.mirrored:
-        scale_x = scale_x * torch.sign(_uniform(count, 1, random))
+        scale_x = scale_x * torch.sign(random.uniform(1))
     cos, sin = angle.cos(), angle.sin()
     theta = torch.stack(
         [
-            torch.stack([cos * scale_x, (shear - sin) * scale_x, _uniform(count, 2 * how.shift, random)], 1),
-            torch.stack([sin * scale_y, cos * scale_y, _uniform(count, 2 * how.shift, random)], 1),
+            torch.stack([cos * scale_x, (shear - sin) * scale_x, random.uniform(2 * how.shift)], 1),
+            torch.stack([sin * scale_y, cos * scale_y, random.uniform(2 * how.shift)], 1),
         ],
         1,
     )
-    return functional.affine_grid(theta, [count, 1, *size], align_corners=False)
+    return functional.affine_grid(theta, [len(theta), 1, *size], align_corners=False)
 
 
-def elastic_field(count: int, size: torch.Size, limit: float, random: Generator) -> Tensor:
+def elastic_field(size: torch.Size, limit: float, random: Draws) -> Tensor:
     """Smooth random displacements [n, h, w, 2] (Simard et al. 2003): coarse noise, interpolated."""
-    coarse = (torch.rand((count, 2, 5, 5), generator=random, device=random.device) * 2 - 1) * (2 * limit)
+    coarse = random.uniform(2 * limit, 2, 5, 5)
     smooth = functional.interpolate(coarse, size=tuple(size), mode="bicubic", align_corners=False)
     return smooth.permute(0, 2, 3, 1)
 
 
-def jitter(images: Tensor, limit: float, random: Generator) -> Tensor:
+def jitter(images: Tensor, limit: float, random: Draws) -> Tensor:
     """Contrast and brightness changed by up to `limit`, per picture."""
-    contrast = 1 + _uniform(len(images), limit, random).view(-1, 1, 1, 1)
-    brightness = 255 * _uniform(len(images), limit / 2, random).view(-1, 1, 1, 1)
+    contrast = 1 + random.uniform(limit).view(-1, 1, 1, 1)
+    brightness = 255 * random.uniform(limit / 2).view(-1, 1, 1, 1)
     mean = images.mean((1, 2, 3), keepdim=True)
     return ((images - mean) * contrast + mean + brightness).clamp(0, 255)

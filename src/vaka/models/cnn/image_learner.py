@@ -10,8 +10,8 @@ from vaka.artifacts.manifest import ImageInput, Signature
 from vaka.artifacts.manifest import Tensor as TensorSpec
 from vaka.artifacts.runtime import Predict
 from vaka.data.dataset import Dataset, Images
-from vaka.models.architecture import Graph, Metrics
-from vaka.models.cnn.augment import augment, augmentation_for
+from vaka.models.architecture import Graph, Metrics, Part
+from vaka.models.cnn.augment import Draws, augment, augmentation_for
 from vaka.models.cnn.evaluation import INPUT, OUTPUT, probabilities_of, scores
 from vaka.models.cnn.net import ConvNet
 from vaka.models.precision import autocast
@@ -45,26 +45,31 @@ class ImageLearner:
         torch.manual_seed(hyper.seed)
         network: nn.Module = _network(data, hyper)
         self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.replica: nn.Module = self.network
+        self.part = Part()
 
     def loss(self, step: int) -> Tensor:
         """Cross-entropy with smoothed labels (Szegedy et al. 2016) on the images of this step."""
         images, labels = self._batch(step)
         with autocast(self._device):
-            logits = self.network(images)
+            logits = self.replica(images)
         smoothing = self._hyper.label_smoothing
-        return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        return loss * (len(labels) / self.samples_per_step)
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> Metrics:
-        images = self._data.validation
-        right = 0
-        for start in range(0, len(images), VALIDATION_BATCH):
+        everything = self._data.validation
+        images = everything[self.part.slice(len(everything))]
+        right = torch.zeros((), dtype=torch.int64, device=self._device)
+        largest = -(-len(everything) // self.part.of)  # all go as many rounds, as a sharded network demands
+        for start in range(0, largest, VALIDATION_BATCH):
             pixels = torch.from_numpy(images.pixels[start : start + VALIDATION_BATCH])
             labels = torch.from_numpy(images.labels[start : start + VALIDATION_BATCH])
             with autocast(self._device):
                 logits = network(self._images(pixels))
-            right += int((logits.argmax(1).cpu() == labels).sum())
-        return {"accuracy": right / len(images)}
+            right += (logits.argmax(1) == labels.to(self._device)).sum()
+        return {"accuracy": int(self.part.total(right)) / len(everything)}
 
     def graph(self, network: nn.Module) -> Graph:
         shape = self._data.train.shape
@@ -89,11 +94,13 @@ class ImageLearner:
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.samples_per_step
-        chosen = self._order.of(epoch)[start : start + self.samples_per_step]
+        own = self.part.slice(self.samples_per_step)
+        chosen = self._order.of(epoch)[start : start + self.samples_per_step][own]
         images = self._images(torch.from_numpy(self._data.train.pixels)[chosen])
         if self._hyper.augment:
             self._random.manual_seed(mixed(self._hyper.seed, step))
-            images = augment(images, self._augmentation, self._random)
+            draws = Draws(self._random, self.samples_per_step, own)
+            images = augment(images, self._augmentation, draws)
         labels = torch.from_numpy(self._data.train.labels)[chosen].to(self._device)
         return images.contiguous(memory_format=torch.channels_last), labels
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Generator, Tensor
 
-from vaka.models.cnn.augment import COLOUR, GREY, Augmentation, augment, augmentation_for
+from vaka.models.cnn.augment import COLOUR, GREY, Augmentation, Draws, augment, augmentation_for
 
 NOTHING = Augmentation()
 
@@ -15,7 +15,7 @@ def pictures(count: int = 64, channels: int = 1, side: int = 28) -> Tensor:
 
 
 def changed(images: Tensor, how: Augmentation, seed: int = 0) -> Tensor:
-    return augment(images, how, Generator().manual_seed(seed))
+    return augment(images, how, Draws(Generator().manual_seed(seed), len(images)))
 
 
 def test_nothing_asked_is_nothing_changed() -> None:
@@ -62,3 +62,9 @@ def test_contrast_leaves_grey_levels_in_order() -> None:
     levels = changed(ramp, replace(NOTHING, contrast=0.3)).flatten()
     assert (levels.diff() >= 0).all()
     assert not torch.allclose(levels, ramp.flatten(), atol=1)
+
+
+def test_a_part_of_the_batch_is_changed_as_the_whole_is() -> None:
+    images, own = pictures(10, channels=3), slice(3, 7)
+    part = augment(images[own], COLOUR, Draws(Generator().manual_seed(5), 10, own))
+    assert torch.equal(part, changed(images, COLOUR, 5)[own])

@@ -1,0 +1,105 @@
+"""A trainer that is killed at any moment, and started again, publishes the weights of an undisturbed one."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from vaka.api.contract import RUN_ENV, Report, Run
+from vaka.artifacts.read import open_model
+from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV
+
+RunOn = Callable[..., Run]
+EPOCHS = 40
+STEPS = 3 * EPOCHS
+
+
+class Killed:
+    """Runs the same job again and again in a folder, and kills it when a checkpoint of some step is there."""
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self.folder = folder
+        self.run = run
+
+    def start(self) -> subprocess.Popen[bytes]:
+        environment = os.environ | {
+            RUN_ENV: msgspec.json.encode(self.run).decode(),
+            LISTEN_ENV: "127.0.0.1:0",
+            TERMINATION_ENV: str(self.folder / "termination"),
+            "TMPDIR": str(self.folder),
+        }
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen([sys.executable, "-m", "vaka.training"], env=environment, stderr=log)
+
+    def kill_at(self, step: int, number: signal.Signals) -> int:
+        process = self.start()
+        while process.poll() is None and self.newest() < step:
+            time.sleep(0.001)
+        process.send_signal(number)
+        return process.wait()
+
+    def newest(self) -> int:
+        names = (self.folder / "checkpoints").glob("step-*")
+        return max((int(p.name.removeprefix("step-")) for p in names), default=0)
+
+    def finish(self) -> Report:
+        assert self.start().wait() == 0, (self.folder / "log").read_text()
+        return self.report()
+
+    def report(self) -> Report:
+        return msgspec.json.decode((self.folder / "termination").read_bytes(), type=Report)
+
+    def weights(self) -> str:
+        return open_model(self.folder / "model").files["weights.safetensors"].sha256
+
+
+@pytest.fixture(scope="module", name="shades")
+def prepared(tmp_path_factory: pytest.TempPathFactory, write_shades: Callable[[Path], None]) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_shades(folder / "shades")
+    return folder / "shades"
+
+
+@pytest.fixture(scope="module", name="undisturbed")
+def run_undisturbed(tmp_path_factory: pytest.TempPathFactory, shades: Path, run_on: RunOn) -> str:
+    trainer = killed(tmp_path_factory.mktemp("run"), shades, run_on, {"everySeconds": 1000})
+    trainer.finish()
+    return trainer.weights()
+
+
+def killed(folder: Path, shades: Path, run_on: RunOn, checkpoint: dict[str, int]) -> Killed:
+    (folder / "shades").symlink_to(shades)
+    return Killed(folder, run_on(folder, epochs=EPOCHS, checkpoint=checkpoint))
+
+
+def test_killed_at_random_steps(tmp_path: Path, shades: Path, run_on: RunOn, undisturbed: str) -> None:
+    trainer = killed(tmp_path, shades, run_on, {"everySteps": 3})
+    for step in sorted(random.Random(4).sample(range(1, STEPS - 20), 3)):
+        assert trainer.kill_at(step, signal.SIGKILL) == -signal.SIGKILL
+    last = trainer.finish()
+    assert trainer.weights() == undisturbed
+    assert last.checkpoint
+    assert last.checkpoint.step == STEPS
+    assert "resumed from step" in (tmp_path / "log").read_text()
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+def test_sigterm_leaves_a_checkpoint_of_the_step_at_hand(
+    tmp_path: Path, shades: Path, run_on: RunOn, undisturbed: str
+) -> None:
+    trainer = killed(tmp_path, shades, run_on, {"everySteps": 30})
+    for step in (30, 90):
+        assert trainer.kill_at(step, signal.SIGTERM) == 128 + signal.SIGTERM
+        report = trainer.report()
+        assert report.checkpoint
+        assert report.checkpoint.step == trainer.newest() > step
+        assert report.message == f"stopped by SIGTERM: goes on from step {report.checkpoint.step}"
+    trainer.finish()
+    assert trainer.weights() == undisturbed
