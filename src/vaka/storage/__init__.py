@@ -85,12 +85,21 @@ def names(uri: str) -> list[str]:
 
 
 def remove(uri: str, *, first: str = "") -> None:
-    """Delete the folder `uri` (file:// or s3://), the file `first` before all others: see put_folder."""
+    """Delete the folder `uri` (file:// or s3://), the file `first` before all others: see put_folder.
+
+    StorageError, and nothing is deleted, where that cannot be a folder of one's own: a path that is not
+    absolute, a whole disk or bucket, or a folder that this process works in.
+    """
     if uri.startswith("s3://"):
+        if not urlsplit(uri).path.strip("/"):
+            raise StorageError(f"{uri} is a whole bucket: it is not deleted")
         return s3(uri, silence=WRITE_SILENCE).delete([first] * bool(first) + names(uri))
+    folder = local_path(uri)
+    if not uri.startswith("file:///") or folder.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise StorageError(f"{uri or 'an empty URI'} is not deleted: it is no file:///FOLDER of its own")
     if first:
-        (local_path(uri) / first).unlink(missing_ok=True)
-    shutil.rmtree(local_path(uri), ignore_errors=True)
+        (folder / first).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def local_path(uri: str) -> Path:

@@ -218,3 +218,15 @@ def test_what_was_put_is_listed_and_removed(tmp_path: Path, bucket: str, kind: s
     for _ in range(2):
         storage.remove(uri, first="manifest.json")
     assert storage.names(uri) == []
+
+
+@pytest.mark.parametrize("uri", ["", ".", "keep", "file://keep", "file:///", "s3://bucket", "s3://bucket/"])
+def test_what_is_no_folder_of_ones_own_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    (tmp_path / "keep").mkdir()
+    monkeypatch.chdir(tmp_path / "keep")
+    for wrong in (uri, tmp_path.as_uri(), (tmp_path / "keep").as_uri()):
+        with pytest.raises(storage.StorageError):
+            storage.remove(wrong)
+    assert (tmp_path / "keep").exists()
