@@ -19,5 +19,6 @@ grep -o '^torch==[0-9.]*' requirements.lock > "$excludes.in"
 compile torch triton - < "$excludes.in"
 rm "$excludes.in"
 compile trainer torch pyproject.toml --extra train
-compile operator 'numpy obstore' pyproject.toml --extra operator
+# Optuna imports alembic and SQLAlchemy only for studies in a database, which there are none of.
+compile operator 'obstore alembic sqlalchemy mako markupsafe' pyproject.toml --extra operator
 compile server '' pyproject.toml --extra serve

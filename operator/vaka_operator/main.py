@@ -13,7 +13,7 @@ from typing import Any
 import kopf
 import prometheus_client
 
-from vaka.api.contract import LABEL_JOB, LABEL_SERVICE
+from vaka.api.contract import LABEL_JOB, LABEL_SEARCH, LABEL_SERVICE
 from vaka.api.types import GROUP
 from vaka_operator import config
 from vaka_operator.cluster import Cluster, Conflict, Ending
@@ -73,12 +73,23 @@ def followers(
     return {(namespace, ref["name"]): name} if ref else None
 
 
+@kopf.index(GROUP, "trainingjobs", labels={LABEL_SEARCH: kopf.PRESENT})
+def trials(
+    namespace: str | None, name: str, labels: kopf.Labels, **_: Any
+) -> dict[tuple[str | None, str], str]:
+    """The trials of a search, by the namespace and name of the TrainingJob that searches."""
+    return {(namespace, labels[LABEL_SEARCH]): name}
+
+
 @kopf.on.event(GROUP, "trainingjobs")
 async def training_job_changed(
     namespace: str | None, name: str, meta: kopf.Meta, memo: kopf.Memo, **kwargs: Any
 ) -> None:
     if tells_something_new(memo, meta, kwargs["type"]):
-        wake(memo, "TrainingJob", namespace, name)
+        for job in (name, *kwargs["trials"].get((namespace, name), ())):
+            wake(memo, "TrainingJob", namespace, job)
+    if search := meta.labels.get(LABEL_SEARCH):
+        wake(memo, "TrainingJob", namespace, search)
     for service in kwargs["followers"].get((namespace, name), ()):
         wake(memo, "InferenceService", namespace, service)
 

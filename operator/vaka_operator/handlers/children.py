@@ -39,6 +39,20 @@ async def ensure(cluster: Cluster, owner: Owner, desired: JSON) -> JSON:
     return await _apply(cluster, desired)
 
 
+async def make(cluster: Cluster, owner: Owner, desired: JSON) -> JSON:
+    """The child, created where it is missing, and otherwise as it is.
+
+    Raises:
+        Conflict: somebody else has just made it.
+        Obstacle: another object has its name, a former one is not gone yet, or the API server refuses it.
+    """
+    live = await own(cluster, owner, kind=desired["kind"], name=desired["metadata"]["name"])
+    if live is not None:
+        return live
+    with _explained(desired):
+        return await cluster.create(desired)
+
+
 async def ensure_job(cluster: Cluster, live: JSON | None, desired: JSON) -> JSON:
     """The Job of a run that has not begun; what cannot be changed in a Job that exists needs a new one.
 

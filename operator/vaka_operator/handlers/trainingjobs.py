@@ -12,7 +12,7 @@ from vaka.api.contract import REPORT_PORT, Report
 from vaka.api.reasons import Reason
 from vaka.api.trainingjob import CONTROLLER, TrainingJob
 from vaka.api.trainingjobstatus import TrainingJobStatus
-from vaka_operator.handlers import children
+from vaka_operator.handlers import children, searches, trials
 from vaka_operator.handlers.children import Obstacle, Withdrawn
 from vaka_operator.handlers.world import GONE, Outcome, World, now, pause, publish
 from vaka_operator.manifests.claim import name_of_its_own, usual_name
@@ -40,8 +40,13 @@ async def reconcile(world: World, namespace: str, name: str) -> Outcome:
         return GONE
     if job.status and is_final(job.status):
         return await _keep(world, resource, job, job.status)
+    if job.spec.search:
+        return await searches.reconcile(world, resource, job, job.spec.search)
+    order = await trials.order(world, resource)
+    if outcome := await trials.stop(world, resource, job, order):
+        return outcome
     owner = owner_of(resource)
-    before = await _look(world, owner, resource, job)
+    before = trials.obeying(await _look(world, owner, resource, job), order)
     child, refusal = await _act(world, owner, before)
     seen = await _explained(world, before, child=child, refusal=refusal)
     status, verdict = status_of(seen)

@@ -78,14 +78,14 @@ def _held(seen: Seen) -> Verdict | None:
         return None
     if seen.alive:
         why = (
-            "spec.suspend is true"
+            f"{seen.held_by} is true"
             if seen.spec.suspend
             else by_gang or f"the queue {seen.spec.queue_name} took it back"
         )
         told = f"{why}: {seen.alive} of its pods write a checkpoint and end"
         return Verdict(stage=Stage.WAITING, finding=Finding(Reason.STOPPING, told), report=seen.report)
     if seen.spec.suspend:
-        told = "spec.suspend is true: set it to false to train"
+        told = f"{seen.held_by} is true: set it to false to train"
         return Verdict(stage=Stage.SUSPENDED, finding=Finding(Reason.SUSPENDED, told))
     if by_gang:
         return Verdict(stage=Stage.WAITING, finding=Finding(Reason.UNSCHEDULABLE, by_gang))

@@ -47,6 +47,8 @@ class Seen:
     """Of the pods that run, by name."""
     queue: str = ""
     """What the queue says of why it does not admit the Job."""
+    held_by: str = "spec.suspend"
+    """Whose wish it is where the job is suspended."""
     refusal: Finding | None = None
     """Why the Job could not be made."""
 

@@ -7,6 +7,8 @@ from vaka.api.types import Metric
 
 LABEL_JOB = "vaka.dev/training-job"
 LABEL_SERVICE = "vaka.dev/inference-service"
+LABEL_SEARCH = "vaka.dev/search"
+"""On a trial's TrainingJob: the TrainingJob whose search it belongs to."""
 LABEL_DIGEST = "vaka.dev/model-digest"
 
 HTTP_PORT = 8080

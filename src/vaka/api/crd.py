@@ -38,6 +38,8 @@ def schema(kind: inspect.Type) -> JSON:
             return {"type": "object"} | ({} if isinstance(value, inspect.AnyType) else _values(value))
         case inspect.LiteralType(values=values):
             return {"type": "string", "enum": list(values)}
+        case inspect.AnyType():
+            return {"x-kubernetes-preserve-unknown-fields": True}
         case inspect.BoolType():
             return {"type": "boolean"}
         case inspect.IntType():

@@ -105,7 +105,7 @@ class Reason(StrEnum):
     STOPPING = (
         "Stopping",
         "Running",
-        "The job is suspended, preempted or has failed, and pods still write a checkpoint and end.",
+        "The job is suspended, preempted, pruned or has failed, and pods still write a checkpoint and end.",
         "Nothing; they have terminationGracePeriodSeconds for it.",
     )
     RESTARTING = (
@@ -136,6 +136,7 @@ class Reason(StrEnum):
         "Correct the URI, the Secret or the network; it is tried again by itself.",
     )
     TRAINING = "Training", "Running", "Training goes on.", "Nothing."
+    SEARCHING = "Searching", "Running", "Trials of spec.search go on.", "Nothing."
     PUBLISHING = "Publishing", "Running", "The model is being written and checked.", "Nothing."
     SUCCEEDED = "Succeeded", "Complete", "Training has ended well.", "Serve the model of status.model."
     # Why it failed
@@ -192,6 +193,18 @@ class Reason(StrEnum):
         "Failed",
         "The job ran longer than spec.activeDeadlineSeconds.",
         "Allow more, or train less.",
+    )
+    PRUNED = (
+        "Pruned",
+        "Failed",
+        "The search stopped this trial: it did worse than the median of the others.",
+        "Nothing; spec.search.pruner none lets every trial end.",
+    )
+    TRIALS_FAILED = (
+        "TrialsFailed",
+        "Failed",
+        "No trial of the search succeeded.",
+        "Read in status.search.trials why, and create the job anew.",
     )
     RESULT_UNKNOWN = (
         "ResultUnknown",

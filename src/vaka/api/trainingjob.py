@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from vaka.api.search import SEARCH, SearchSpec, search_rules
 from vaka.api.trainingjobstatus import TrainingJobStatus
 from vaka.api.types import (
     EnvVar,
@@ -234,6 +235,7 @@ class TrainingJobSpec(Resource, frozen=True):
         ]
         | None
     ) = None
+    search: Annotated[SearchSpec, said(SEARCH)] | None = None
     managed_by: (
         Annotated[
             str,
@@ -280,6 +282,7 @@ class TrainingJob(Resource, frozen=True):
         ),
         *map(_fixed, _FIXED),
         *map(_fixed_optional, _FIXED_OPTIONAL),
+        *search_rules(_STARTED),
         Rule(_same("managedBy"), "spec.managedBy cannot be changed: delete the job and create it anew"),
     )
     spec: TrainingJobSpec

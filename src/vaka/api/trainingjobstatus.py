@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from vaka.api.search import SearchStatus
 from vaka.api.types import CONDITIONS, Condition, Metric, Resource, said
 
 
@@ -50,3 +51,4 @@ class TrainingJobStatus(Resource, frozen=True):
     checkpoint: Annotated[CheckpointStatus, said("What a restart continues from.")] | None = None
     model: ModelStatus | None = None
     failure: FailureStatus | None = None
+    search: Annotated[SearchStatus, said("How the trials of spec.search fare.")] | None = None

@@ -6,6 +6,8 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -16,9 +18,13 @@ from vaka import storage
 from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, HTTP_PORT, PublishedModel, Report, Run
 from vaka.api.hyperparameters import parse as parse_hyperparameters
 from vaka.api.inferenceservice import InferenceService
-from vaka.api.trainingjob import TrainingJob, TrainingJobSpec
+from vaka.api.search import trial_folder, trial_name
+from vaka.api.trainingjob import CUSTOM, TrainingJob, TrainingJobSpec
 from vaka.cli.documents import Document, name_of, override, parse, read_documents
 from vaka.cli.errors import UserError
+from vaka.search.space import space_of
+from vaka.search.study import Trial
+from vaka.search.trial import trial_spec
 
 VOLUMES = Path("vaka-volumes")
 """Holds a folder for each claim, where a cluster has volumes."""
@@ -26,10 +32,11 @@ MODELS = Path("models")
 
 
 class Plan(NamedTuple):
-    """What to run: the training, and the name to serve it by."""
+    """What to run: the training, and the name to serve it by; of a search, the training of each trial."""
 
     run: Run
     service: str
+    trial: Callable[[Trial], Run] | None = None
 
 
 def add_parser(subparsers: Any) -> None:
@@ -51,18 +58,26 @@ def add_parser(subparsers: Any) -> None:
 def run_file(arguments: argparse.Namespace) -> int:
     """Train, tell the result, and serve it if so asked."""
     from vaka.cli.display import display
+    from vaka.cli.search import search
     from vaka.cli.trainer import train
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     plan = plan_of(arguments.file, arguments.set, arguments.output)
+    if plan.run.spec.search and plan.trial:
+        best = search(plan.run.spec.model, plan.run.spec.search, plan.trial)
+        return _trained(plan._replace(run=best.run), best.model, arguments)
     with display(plan.run.name) as show:
         code, report, log = train(plan.run, show)
     if code or not report or not report.model:
         return _failed(code, report, log)
     storage.remove(plan.run.public_checkpoint)
-    print(summary(plan, report.model), flush=True)
-    return _serve(plan, report.model, arguments.http_port) if arguments.serve else 0
+    return _trained(plan, report.model, arguments)
+
+
+def _trained(plan: Plan, model: PublishedModel, arguments: argparse.Namespace) -> int:
+    print(summary(plan, model), flush=True)
+    return _serve(plan, model, arguments.http_port) if arguments.serve else 0
 
 
 def plan_of(file: Path, settings: list[str], output: Path | None) -> Plan:
@@ -77,7 +92,16 @@ def plan_of(file: Path, settings: list[str], output: Path | None) -> Plan:
     _check_hyperparameters(name, job)
     services = [d for d in documents if d["kind"] == "InferenceService"]
     service = next((name_of(d) for d in services if _serves(d, name)), name)
-    return Plan(local_run(name, job, output), service)
+    return Plan(local_run(name, job, output), service, partial(trial_run, name, job, output))
+
+
+def trial_run(name: str, job: TrainingJob, output: Path | None, trial: Trial) -> Run:
+    """The run of a trial: its model goes to a folder of its own where that of the job would go."""
+    placed = msgspec.structs.replace(job, spec=trial_spec(job.spec, trial))
+    usual = None if job.spec.output.storage_uri else MODELS / name
+    place = output or usual
+    folder = place and place / trial_folder(trial.number)
+    return local_run(trial_name(name, trial.number), placed, folder)
 
 
 def local_run(name: str, job: TrainingJob, output: Path | None) -> Run:
@@ -139,8 +163,12 @@ def _volume(uri: str) -> Path:
 
 
 def _check_hyperparameters(name: str, job: TrainingJob) -> None:
+    if job.spec.model.architecture == CUSTOM:
+        raise UserError(f"TrainingJob {name}: architecture {CUSTOM} is a container: run it in a cluster")
     try:
         parse_hyperparameters(job.spec.model.architecture, job.spec.model.hyperparameters)
+        if job.spec.search:
+            space_of(job.spec.model, job.spec.search)
     except ValueError as error:
         raise UserError(f"TrainingJob {name}: {error}") from error
 

@@ -168,10 +168,13 @@ class Kubelet:
         if phase == "Pending":
             self._namespace.set_pod(pod, "Running", {"running": {"startedAt": NOW}})
         elif phase == "Running" and self._chance.random() < self.end_of_a_pod:
-            ended = {"exitCode": 0, "reason": "Completed", "message": REPORT}
+            ended = {"exitCode": 0, "reason": "Completed", "message": self._report(pod)}
             self._namespace.set_pod(
                 pod, "Succeeded", {"terminated": ended | {"startedAt": NOW, "finishedAt": NOW}}
             )
+
+    def _report(self, _pod: JSON) -> str:
+        return REPORT
 
 
 @pytest.fixture
@@ -213,3 +216,49 @@ async def test_no_job_is_lost_doubled_or_misreported_however_often_the_operator_
     assert (len(kubelet.jobs), len(kubelet.pods)) == (JOBS, JOBS)
     told = [e["regarding"]["name"] for e in namespace.list("event") if e["reason"] == "Succeeded"]
     assert sorted(told) == sorted(names)
+
+
+class Trainers(Kubelet):
+    """A kubelet whose trainers report how good their width is: 48 is the best."""
+
+    def _report(self, pod: JSON) -> str:
+        name = pod["metadata"]["labels"]["vaka.dev/training-job"]
+        width = self._namespace.get("tj", name)["spec"]["model"]["hyperparameters"]["width"]
+        metric = {"name": "accuracy", "value": str(1 - abs(width - 48) / 100)}
+        model = {"uri": "", "digest": "sha256:" + "a" * 64, "metrics": [metric]}
+        return json.dumps({"reason": "Succeeded", "model": model})
+
+
+async def test_a_search_survives_the_operators_death(
+    operator: Operator, namespace: Any, training_job: Any, until: Callable[..., Awaitable[Any]]
+) -> None:
+    """Each trial is made once, never too many at once, and the best of all is found."""
+    chance = random.Random(2)
+    kubelet = Trainers(namespace, chance)
+    kubelet.end_of_a_pod = 0.2
+    task = asyncio.create_task(kubelet.run())
+    parameters = [{"name": "width", "min": 8, "max": 64}]
+    search = {"maxTrials": 12, "parallelTrials": 3, "parameters": parameters}
+    namespace.create("tj", training_job(search=search))
+
+    def state() -> str | None:
+        found: str | None = namespace.get("tj", "digits").get("status", {}).get("state")
+        return found
+
+    for _ in range(KILLS):
+        await asyncio.sleep(chance.uniform(0.5, 4))
+        operator.stop(signal.SIGKILL)
+        operator.start()
+    kubelet.end_of_a_pod = 1
+    await until(lambda: state() in ("Complete", "Failed"), seconds=240)
+    task.cancel()
+    assert state() == "Complete"
+    status = namespace.get("tj", "digits")["status"]["search"]
+    assert (status["total"], status["succeeded"]) == (12, 12)
+    assert (len(kubelet.jobs), len(kubelet.pods)) == (12, 12)
+    widths = [trial["hyperparameters"]["width"] for trial in status["trials"]]
+    best = min(widths, key=lambda width: abs(width - 48))
+    assert status["bestTrial"]["hyperparameters"]["width"] == best
+    told = [e for e in namespace.list("event") if e["reason"] == "Succeeded"]
+    assert len(told) == 13
+    assert "forbidden" not in operator.log.read_text()

@@ -158,3 +158,36 @@ def test_a_report_is_told_in_a_few_words() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.4, "59s"), (60, "1m00s"), (3725, "1h02m")])
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_search_runs_its_trials_and_ends_with_the_best(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = (here / "job.yaml").read_text().replace("epochs: 50, batchSize: 8, width: 8", "epochs: 2, width: 8")
+    parameters = "[{name: batchSize, choices: [8]}, {name: learningRate, min: 0.001, max: 0.1, log: true}]"
+    search = f"  search: {{maxTrials: 2, parallelTrials: 2, parameters: {parameters}}}\n---"
+    (here / "job.yaml").write_text(job.replace("---", search))
+    assert main(["run", "-f", "job.yaml"]) == 0
+    out, told = capsys.readouterr()
+    folders = sorted((here / "models/shades").glob("trial-*"))
+    assert [folder.name for folder in folders] == ["trial-001", "trial-002"]
+    found = [json.loads((folder / "manifest.json").read_text()) for folder in folders]
+    assert found[0]["hyperparameters"]["learningRate"] != found[1]["hyperparameters"]["learningRate"]
+    best = max(found, key=lambda manifest: float(manifest["metrics"]["accuracy"]))
+    assert f"{best['name']} is trained." in out
+    assert "trial 2 of 2: Succeeded, accuracy " in told
+
+
+def test_a_search_for_what_is_unknown_is_refused_before_anything_runs(here: Path) -> None:
+    search = "spec.search={parameters: [{name: learnRate, min: 0.1, max: 1}]}"
+    with pytest.raises(UserError, match=r"parameters learnRate: .*did you mean learningRate\?"):
+        plan_of(here / "job.yaml", [search], None)
+
+
+def test_a_container_of_ones_own_needs_a_cluster(here: Path) -> None:
+    own = JOB.replace("architecture: cnn", "architecture: custom").replace(
+        "  dataset:", "  trainer: {image: mine}\n  dataset:"
+    )
+    (here / "own.yaml").write_text(own)
+    with pytest.raises(UserError, match="custom is a container: run it in a cluster"):
+        plan_of(here / "own.yaml", [], None)
