@@ -14,11 +14,12 @@ from vaka.devcluster.cgroups import cgroup_name
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
-KILLS = int(os.environ.get("VAKA_TRAINER_KILLS", "4"))
+KILLS = int(os.environ.get("VAKA_TRAINER_KILLS", "2"))
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = {"cpu": "100m", "memory": "512Mi"}
 
 
-def lasting(training_job: Any, name: str = "job", *, epochs: int = 6, **spec: Any) -> Any:
+def lasting(training_job: Any, name: str = "job", *, epochs: int = 4, **spec: Any) -> Any:
     """A TrainingJob of half a minute that keeps a checkpoint every 20 of its steps, 70 an epoch."""
     model = {"architecture": "cnn", "hyperparameters": {"epochs": epochs, "width": 8}}
     return training_job(name, model=model, checkpoint={"everySteps": 20}, **spec)
@@ -46,7 +47,12 @@ def weights_of(namespace: Any, *jobs: str) -> list[str]:
         "volumeMounts": [{"name": job, "mountPath": f"/claims/{job}"} for job in jobs],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
-    security = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+    security = {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
     spec = {
         "restartPolicy": "Never",
         "securityContext": security,
@@ -115,7 +121,7 @@ def test_killed_trainers_end_with_the_weights_of_an_undisturbed_one(
     for name in ("calm", "killed"):
         namespace.apply(lasting(training_job, name))
     for number in range(KILLS):
-        wait_for_step(namespace, "killed", min(20 * (number + 1), 400))
+        wait_for_step(namespace, "killed", min(20 * (number + 1), 200))
         time.sleep(chance.uniform(0, 1))
         if number % 2:
             namespace.kubectl("delete", "pod", "-l", "vaka.dev/training-job=killed", "--force")
@@ -125,3 +131,23 @@ def test_killed_trainers_end_with_the_weights_of_an_undisturbed_one(
     namespace.wait("tj/killed", "Complete", seconds=300)
     calm, killed = weights_of(namespace, "calm", "killed")
     assert calm == killed
+
+
+def test_a_container_of_ones_own_trains(namespace: Any) -> None:
+    namespace.kubectl("apply", "-f", str(EXAMPLES / "custom-container.yaml"))
+    status = namespace.wait("tj/custom", "Complete", seconds=120)["status"]
+    assert status["checkpoint"]["step"] == 3000
+
+
+def test_a_search_serves_its_best_trial(namespace: Any, training_job: Any, inference_service: Any) -> None:
+    parameters = [{"name": "learningRate", "min": 0.00001, "max": 0.05, "log": True}]
+    search = {"maxTrials": 3, "parallelTrials": 2, "parameters": parameters}
+    namespace.apply(training_job(search=search, trainer={"resourcesPerNode": {"requests": SMALL}}))
+    status = namespace.wait("tj/job", "Complete", seconds=300)["status"]
+    trials = status["search"]["trials"]
+    best = max(trials, key=lambda trial: float(trial.get("value", 0)))
+    assert len(trials) == 3
+    assert status["search"]["bestTrial"]["name"] == best["name"]
+    namespace.apply(inference_service(trainingJobRef={"name": "job"}))
+    served = namespace.wait("isvc/service", "Ready", seconds=60)["status"]
+    assert served["modelStatus"]["digest"] == status["model"]["digest"]
