@@ -100,6 +100,12 @@ def training_job(name: str = "job", **spec: Any) -> JSON:
     }
 
 
+def lasting_job(name: str = "job", *, epochs: int = 4, **spec: Any) -> JSON:
+    """A TrainingJob of half a minute that keeps a checkpoint every 20 of its steps, 70 an epoch."""
+    model = {"architecture": "cnn", "hyperparameters": {"epochs": epochs, "width": 8}}
+    return training_job(name, model=model, checkpoint={"everySteps": 20}, **spec)
+
+
 def inference_service(name: str = "service", **model: Any) -> JSON:
     return {
         "apiVersion": "vaka.dev/v1alpha1",
@@ -112,6 +118,11 @@ def inference_service(name: str = "service", **model: Any) -> JSON:
 @pytest.fixture(name="training_job", scope="session")
 def training_job_fixture() -> Any:
     return training_job
+
+
+@pytest.fixture(name="lasting_job", scope="session")
+def lasting_job_fixture() -> Any:
+    return lasting_job
 
 
 @pytest.fixture(name="inference_service", scope="session")
