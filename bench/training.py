@@ -183,10 +183,15 @@ def _validation_loader(data: Dataset):  # type: ignore[no-untyped-def]
 def _preparation(data: Dataset):  # type: ignore[no-untyped-def]
     import torch
 
-    from vaka.models.cnn.augment import augment, augmentation_for
+    from vaka.models.cnn.augment import Draws, augment, augmentation_for
 
     how, random = augmentation_for(data.train.shape.channels), torch.Generator()
-    return lambda images: augment(images.float(), how, random).contiguous(memory_format=torch.channels_last)
+
+    def prepare(images: torch.Tensor) -> torch.Tensor:
+        changed = augment(images.float(), how, Draws(random, len(images)))
+        return changed.contiguous(memory_format=torch.channels_last)
+
+    return prepare
 
 
 def _validate(network, data: Dataset) -> float:  # type: ignore[no-untyped-def]
