@@ -73,12 +73,14 @@ async def ensure_job(cluster: Cluster, live: JSON | None, desired: JSON) -> JSON
     raise Withdrawn(Finding(Reason.CLEANING_UP, "spec has changed: the Job is made anew"))
 
 
-async def change(cluster: Cluster, live: JSON, spec: JSON) -> JSON:
-    """The object with these fields of its spec; None takes a field out."""
-    if all(live["spec"].get(name) == value for name, value in spec.items()):
+async def change(cluster: Cluster, live: JSON, spec: JSON, *, annotations: dict[str, str]) -> JSON:
+    """The object with these fields of its spec and these annotations; None takes a field out."""
+    noted = live["metadata"].get("annotations") or {}
+    same = all(live["spec"].get(name) == value for name, value in spec.items())
+    if same and annotations.items() <= noted.items():
         return live
     with _explained(live):
-        return await cluster.patch(live, {"spec": spec})
+        return await cluster.patch(live, {"spec": spec, "metadata": {"annotations": annotations}})
 
 
 async def own(cluster: Cluster, owner: Owner, *, kind: str, name: str) -> JSON | None:

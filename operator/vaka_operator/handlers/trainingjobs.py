@@ -18,7 +18,7 @@ from vaka_operator.handlers.world import GONE, Outcome, World, now, pause, publi
 from vaka_operator.manifests.claim import name_of_its_own, usual_name
 from vaka_operator.manifests.job import GANG, backoff_limit, changeable, public_output, training
 from vaka_operator.manifests.meta import JSON, Owner, owner_of
-from vaka_operator.status import gang
+from vaka_operator.status import gang, kills
 from vaka_operator.status.checkpoints import has_advanced
 from vaka_operator.status.conditions import Finding
 from vaka_operator.status.ends import finished
@@ -114,11 +114,13 @@ async def _act(world: World, owner: Owner, seen: Seen) -> tuple[JSON | None, Fin
         await _leave_queue(world, seen)
         return None, None
     try:
-        live, begun = seen.job, has_begun(seen)
+        live = seen.job
         # A run that has begun is never disturbed by what a newer operator would build or accept.
-        if live is None or not begun:
+        if live is None or not has_begun(seen):
             live = await _prepare(world, owner, seen)
-        live = await children.change(world.cluster, live, _changes(seen, live, begun=begun))
+        forgiven = kills.forgive(live, seen.pods, anew=has_advanced(seen))
+        wanted = _wanted(seen, live, forgiven=forgiven.failures)
+        live = await children.change(world.cluster, live, wanted, annotations=kills.noted(forgiven))
         return await _start_together(world, seen, live), None
     except Withdrawn as withdrawn:
         return None, withdrawn.finding
@@ -145,18 +147,14 @@ async def _start_together(world: World, seen: Seen, live: JSON) -> JSON:
     return await world.cluster.patch(live, change)
 
 
-def _changes(seen: Seen, live: JSON, *, begun: bool) -> JSON:
+def _wanted(seen: Seen, live: JSON, *, forgiven: int) -> JSON:
     """What the Job shall have; its backoffLimit counts from the newest checkpoint on.
 
     This comes before the status that tells of the checkpoint, so that being killed in between loses nothing.
     """
-    wanted = changeable(seen.spec)
-    if gang.paused(live, now=seen.now):
-        wanted["suspend"] = True
-    if has_advanced(seen):
-        failed = int(live.get("status", {}).get("failed", 0))
-        return wanted | {"backoffLimit": backoff_limit(seen.spec, failed=failed)}
-    return wanted | ({"backoffLimit": live["spec"]["backoffLimit"]} if begun else {})
+    limit = backoff_limit(seen.spec, forgiven=forgiven, failed=kills.failed(live))
+    paused = {"suspend": True} if gang.paused(live, now=seen.now) else {}
+    return changeable(seen.spec) | {"backoffLimit": limit} | paused
 
 
 async def _prepare(world: World, owner: Owner, seen: Seen) -> JSON:

@@ -17,6 +17,8 @@ TRAINER = "trainer"
 REQUESTS = {"cpu": "500m", "memory": "1Gi"}
 GRACE_S = 60
 """What a pod that is stopped has to write a checkpoint."""
+MARGIN = 10
+"""Attempts that a Job may fail more than its spec says: kills that nobody has seen yet do not end it."""
 GANG = "vaka.dev/gang"
 """Scheduling gate of pods that train together, until enough of them are there."""
 QUEUE = "kueue.x-k8s.io/queue-name"
@@ -65,13 +67,20 @@ def changeable(spec: TrainingJobSpec) -> JSON:
     }
 
 
-def backoff_limit(spec: TrainingJobSpec, *, failed: int = 0) -> int:
-    """How many pods of the Job may fail in all: an attempt that fails may take every pod with it.
+def allowed_failures(spec: TrainingJobSpec) -> int:
+    """How many pods may fail and count: an attempt that fails may take every pod with it."""
+    return spec.backoff_limit * spec.trainer.num_nodes
+
+
+def backoff_limit(spec: TrainingJobSpec, *, forgiven: int = 0, failed: int = 0) -> int:
+    """After how many pods that failed the Job gives up; it has no margin left where too many count.
 
     Args:
-        failed: pods that failed before there was a newer checkpoint: they do not count any more.
+        forgiven: pods that failed and do not count.
+        failed: pods that failed, with those that do not count.
     """
-    return failed + spec.backoff_limit * spec.trainer.num_nodes
+    exact = forgiven + allowed_failures(spec)
+    return exact if failed > exact else exact + MARGIN * spec.trainer.num_nodes
 
 
 def public_output(job: JSON) -> str:

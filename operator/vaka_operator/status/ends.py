@@ -3,6 +3,7 @@
 from vaka.api.reasons import Reason
 from vaka.api.trainingjob import CUSTOM
 from vaka.api.trainingjobstatus import FailureStatus
+from vaka_operator.manifests.job import TRAINER
 from vaka_operator.manifests.meta import JSON
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding
@@ -10,27 +11,40 @@ from vaka_operator.status.verdict import Seen, Stage, Verdict
 
 
 def finished(seen: Seen) -> Verdict | None:
-    """Complete or failed for good, as its Job is."""
+    """Complete or failed for good, as its Job is; what has been published stays so, whatever a Job says.
+
+    A deadline may strike, or a node be lost, in the second in which the trainer ends.
+    """
     if end := seen.condition("Complete"):
         return _complete(seen, end)
     if end := seen.condition("Failed"):
-        return _failed(seen, end)
+        return _complete(seen, end) if published(seen) else _failed(seen, end)
     return None
 
 
+def published(seen: Seen) -> podstatus.Ended | None:
+    """How the pod ended that has done all there was to do.
+
+    The model counts only where its digest is known: nothing else says that it is whole. A container of
+    somebody's own may end well without a word.
+    """
+    ends = [end for pod in seen.pods if (end := podstatus.ending(pod, TRAINER))]
+    known = [end for end in ends if end.report and end.report.model]
+    well = [end for end in ends if end.exit_code == 0 and seen.spec.model.architecture == CUSTOM]
+    return next(iter([*known, *well]), None)
+
+
 def _complete(seen: Seen, condition: JSON) -> Verdict:
-    """The model counts only where its digest is known: nothing else says that it is whole."""
     ended_at = condition.get("lastTransitionTime", seen.now)
-    ends = seen.ended("Succeeded")
-    report = next((end.report for end in ends if end.report and end.report.model), None)
-    if report or seen.spec.model.architecture == CUSTOM:
-        told = f"the model is published at {seen.public_output}" if report else "the container has ended well"
+    done = published(seen)
+    report = done.report if done else None
+    if done or seen.spec.model.architecture == CUSTOM:
+        model = report is not None and report.model
+        told = f"the model is published at {seen.public_output}" if model else "the container has ended well"
         return Verdict(
-            stage=Stage.COMPLETE,
-            finding=Finding(Reason.SUCCEEDED, told),
-            report=report or (ends[0].report if ends else None),
-            ended_at=ended_at,
+            stage=Stage.COMPLETE, finding=Finding(Reason.SUCCEEDED, told), report=report, ended_at=ended_at
         )
+    ends = seen.ended("Succeeded")
     why = (
         "left no report of it: does its image run vaka.training?"
         if ends
@@ -44,7 +58,7 @@ def _complete(seen: Seen, condition: JSON) -> Verdict:
 
 
 def _failed(seen: Seen, condition: JSON) -> Verdict:
-    ended = next(iter(seen.ended("Failed")), None)
+    ended = next((end for end in seen.ended("Failed") if end.exit_code != 0), None)
     ended_at = condition.get("lastTransitionTime", seen.now)
     match condition.get("reason"):
         case "DeadlineExceeded":

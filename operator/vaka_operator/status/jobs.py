@@ -4,11 +4,12 @@ import dataclasses
 
 from vaka.api.reasons import Reason
 from vaka.api.trainingjob import CUSTOM
-from vaka_operator.manifests.job import TRAINER, backoff_limit
+from vaka_operator.manifests.job import TRAINER, allowed_failures
+from vaka_operator.status import kills
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.checkpoints import checkpoint
 from vaka_operator.status.conditions import Finding, find, is_true
-from vaka_operator.status.ends import finished
+from vaka_operator.status.ends import finished, published
 from vaka_operator.status.gang import paused
 from vaka_operator.status.verdict import Seen, Stage, Verdict
 
@@ -62,9 +63,10 @@ def _refused(seen: Seen) -> Verdict | None:
 
 def _ending(seen: Seen) -> Verdict | None:
     """The Job has decided, and the pods that are left are being ended."""
-    if seen.condition("SuccessCriteriaMet"):
+    target = seen.condition("FailureTarget")
+    if seen.condition("SuccessCriteriaMet") or (target and published(seen)):
         return Verdict(stage=Stage.RUNNING, finding=_ENDING)
-    if target := seen.condition("FailureTarget"):
+    if target:
         told = f"the job has failed, its pods are ending: {target.get('message', '')}"
         return Verdict(stage=Stage.WAITING, finding=Finding(Reason.STOPPING, told))
     return None
@@ -151,17 +153,20 @@ def _restarting(seen: Seen) -> Verdict | None:
         return None
     ended = next(iter(seen.ended("Failed")), None)
     cause = f"{ended.pod} failed: {ended.finding.message}" if ended else "a pod was removed"
-    told = f"attempt {before + 1} follows{_counted(seen)}: {cause}"
+    told = f"attempt {before + 1} follows{_counted(seen)}: {cause}{_free(seen, ended)}"
     return Verdict(stage=Stage.RESTARTING, finding=Finding(Reason.RESTARTING, told))
+
+
+def _free(seen: Seen, ended: podstatus.Ended | None) -> str:
+    """That a killed pod does not count, unless a rule of the spec says otherwise."""
+    killed = (pod["metadata"]["name"] for pod in seen.pods if seen.job and kills.is_killed(pod, seen.job))
+    return "; it does not count" if ended and ended.pod in killed else ""
 
 
 def _counted(seen: Seen) -> str:
     """How near the limit is, where there were failures that count."""
-    allowed = backoff_limit(seen.spec)
-    job = seen.job or {}
-    forgiven = int(job.get("spec", {}).get("backoffLimit", allowed)) - allowed
-    failed = int(job.get("status", {}).get("failed", 0)) - forgiven
-    return f" ({failed} of {allowed} failures in a row)" if failed > 0 else ""
+    failed = kills.own_failures(seen.job) if seen.job else 0
+    return f" ({failed} of {allowed_failures(seen.spec)} failures in a row)" if failed else ""
 
 
 def _obstacle(seen: Seen) -> Finding:

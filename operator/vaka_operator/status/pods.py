@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from vaka.api.contract import Report
+from vaka.api.contract import EXIT_KILLED, Report
 from vaka.api.reasons import Reason
 from vaka_operator.manifests.meta import JSON
 from vaka_operator.status.conditions import Finding
@@ -86,6 +86,20 @@ def scheduled_since(pod: JSON) -> str | None:
     return scheduled.get("lastTransitionTime") if scheduled.get("status") == "True" else None
 
 
+def outcome(pod: JSON, container: str) -> str:
+    """The phase that the pod has or, where its container has ended, will have: the kubelet names it later."""
+    code = _state(pod, container).get("terminated", {}).get("exitCode")
+    if code is None or not is_alive(pod):
+        return phase(pod)
+    return "Failed" if code else "Succeeded"
+
+
+def exit_codes(pod: JSON, container: str | None) -> list[int]:
+    """Those of this container, of all where none is named, as far as they have ended."""
+    states = [s.get("state", {}) for s in _statuses(pod) if container in (None, s["name"])]
+    return [int(state["terminated"].get("exitCode", 0)) for state in states if "terminated" in state]
+
+
 def running_since(pod: JSON, container: str) -> str | None:
     """When the container began to run, if it runs."""
     started = _state(pod, container).get("running", {}).get("startedAt")
@@ -114,13 +128,13 @@ def ending(pod: JSON, container: str) -> Ended | None:
     failed = [s for s in statuses if s.get("state", {}).get("terminated", {}).get("exitCode", 0) != 0]
     main = [s for s in statuses if s["name"] == container and "terminated" in s.get("state", {})]
     for status in [*main, *failed]:
-        return _disrupted(pod, _ended(pod, status["name"], status["state"]["terminated"]))
+        return _judged(pod, _ended(pod, status["name"], status["state"]["terminated"]))
     if phase(pod) == "Failed":
         told = pod["status"].get("message") or pod["status"].get("reason") or "the pod was removed"
         ended = Ended(
             pod=pod["metadata"]["name"], exit_code=None, finding=Finding(Reason.TRAINER_FAILED, told)
         )
-        return _disrupted(pod, ended)
+        return _judged(pod, ended)
     return None
 
 
@@ -169,13 +183,28 @@ def _ended(pod: JSON, container: str, terminated: JSON) -> Ended:
     return Ended(pod=pod["metadata"]["name"], exit_code=code, finding=finding, report=report)
 
 
-def _disrupted(pod: JSON, ended: Ended) -> Ended:
-    """What was taken away from outside has not failed by itself, whatever its exit code."""
-    why = _condition(pod, "DisruptionTarget")
-    if why.get("status") != "True" or ended.exit_code == 0:
+def _judged(pod: JSON, ended: Ended) -> Ended:
+    """What was taken away or killed from outside has not failed by itself; what failed has not succeeded."""
+    if ended.exit_code == 0:
         return ended
-    told = why.get("message") or why.get("reason", "it was taken away")
-    return replace(ended, finding=Finding(Reason.DISRUPTED, told))
+    why = _condition(pod, "DisruptionTarget")
+    if why.get("status") == "True":
+        told = why.get("message") or why.get("reason", "it was taken away")
+        return replace(ended, finding=Finding(Reason.DISRUPTED, told))
+    word = ended.finding.reason
+    if word is Reason.TRAINER_FAILED or "Failed" not in word.conditions:
+        own = Finding(Reason.TRAINER_FAILED, ended.finding.message)
+        return replace(ended, finding=_killed(pod, ended) or own)
+    return ended
+
+
+def _killed(pod: JSON, ended: Ended) -> Finding | None:
+    """By SIGKILL and not for its memory, or removed by force so that no container tells of its end."""
+    if ended.exit_code == EXIT_KILLED:
+        return Finding(Reason.KILLED, "the pod was killed (SIGKILL) from outside")
+    if ended.exit_code is None and is_going(pod):
+        return Finding(Reason.KILLED, "the pod was removed by force")
+    return None
 
 
 def _statuses(pod: JSON) -> list[JSON]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from vaka.api.contract import EXIT_LOST_NODE, EXIT_STOPPED, Report
+from vaka.api.reasons import Reason
 from vaka.api.trainingjob import TrainingJobSpec
 from vaka.api.trainingjobstatus import FailureStatus, TrainingJobStatus
 from vaka_operator.manifests.job import TRAINER
@@ -74,11 +75,11 @@ class Seen:
 
     def ended(self, phase: str) -> list[podstatus.Ended]:
         """How the last pod of each index that ended so did; the causes before what followed from them."""
-        pods = [pod for pod in self.pods if podstatus.phase(pod) == phase]
+        pods = [pod for pod in self.pods if podstatus.outcome(pod, TRAINER) == phase]
         last = Group(pods=pods, size=self.group.size, need=self.group.need).current
         newest_first = sorted(last, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
         ends = [end for pod in newest_first if (end := podstatus.ending(pod, TRAINER))]
-        return sorted(ends, key=lambda end: end.exit_code in (EXIT_LOST_NODE, EXIT_STOPPED))
+        return sorted(ends, key=_is_consequence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,11 @@ class Verdict:
     report: Report | None = None
     failure: FailureStatus | None = None
     ended_at: str | None = None
+
+
+def _is_consequence(end: podstatus.Ended) -> tuple[bool, bool]:
+    """An error of its own explains more than a kill, and both more than what followed from them."""
+    return end.exit_code in (EXIT_LOST_NODE, EXIT_STOPPED), end.finding.reason is Reason.KILLED
 
 
 def _advance(report: Report) -> tuple[bool, int, int]:

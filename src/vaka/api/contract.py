@@ -39,6 +39,8 @@ EXIT_LOST_NODE = 75
 """Another node was lost: this one has to begin anew with the others (sysexits' EX_TEMPFAIL)."""
 EXIT_STOPPED = 143
 """Stopped by SIGTERM, after a checkpoint was written."""
+EXIT_KILLED = 137
+"""Ended by SIGKILL, from outside or for lack of memory."""
 
 
 class Run(msgspec.Struct, rename="camel", kw_only=True, frozen=True):

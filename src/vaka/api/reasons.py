@@ -170,6 +170,13 @@ class Reason(StrEnum):
         "The pod was taken away from outside: drained, preempted or evicted. It does not count as a failure.",
         "Nothing.",
     )
+    KILLED = (
+        "Killed",
+        "Failed",
+        "The pod was killed (SIGKILL) or removed by force from outside, and not for its memory. "
+        "It does not count as a failure.",
+        "Nothing.",
+    )
     NODE_LOST = (
         "NodeLost",
         "Failed",

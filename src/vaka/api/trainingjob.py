@@ -199,7 +199,8 @@ class TrainingJobSpec(Resource, frozen=True):
             ge=0,
             le=100,
             description="How often in a row training may fail before the job has failed: a newer checkpoint "
-            "starts the count anew, and disruptions such as a drained node do not count.",
+            "starts the count anew. Disruptions such as a drained node, and pods killed from outside, do not "
+            "count; to run out of memory does.",
         ),
     ] = 3
     failure_policy: (

@@ -227,15 +227,18 @@ class Life(RuleBasedStateMachine):
         return next((c["type"] for c in conditions if c["type"] in kinds and c["status"] == "True"), None)
 
     def ended_as(self) -> str | None:
-        """How the Job ended: a result that nobody could read counts as failed."""
+        """How the Job ended: a result that nobody could read counts as failed, one that is there as won."""
         end = self.job_is(*ENDS)
-        read = any(pod["status"]["phase"] == "Succeeded" for pod in self.mine("pod"))
-        return "Failed" if end == "Complete" and not read else end
+        return end and ("Complete" if self.has_published() else "Failed")
 
     def has_decided(self) -> str | None:
         """What is told while the Job has decided how it ends, and its pods are still ending."""
         decided = self.job_is("SuccessCriteriaMet", "FailureTarget")
-        return decided and {"SuccessCriteriaMet": "Running", "FailureTarget": "Stopping"}[decided]
+        won = decided == "SuccessCriteriaMet" or self.has_published()
+        return decided and ("Running" if won else "Stopping")
+
+    def has_published(self) -> bool:
+        return any(pod["status"]["phase"] == "Succeeded" for pod in self.mine("pod"))
 
     def children(self) -> list[Any]:
         return [

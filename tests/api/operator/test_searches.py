@@ -72,6 +72,9 @@ class Trials:
         times = {"startedAt": NOW, "finishedAt": NOW}
         phase = "Failed" if code else "Succeeded"
         self._namespace.set_pod(pod, phase, {"terminated": state | times})
+        if code:  # the operator has its Job end for it
+            await self._until(lambda: self._namespace.get("job", name)["status"].get("failed"))
+            await self.look(name)
         await self._until(lambda: self._ended(name))
 
     def pods(self, name: str) -> list[JSON]:

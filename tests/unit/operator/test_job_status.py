@@ -249,6 +249,42 @@ def test_a_failure_names_pod_exit_code_reason_and_last_words(
     assert text in status.failure.message
 
 
+@pytest.mark.parametrize("why", ["DeadlineExceeded", "BackoffLimitExceeded", "PodFailurePolicy"])
+@pytest.mark.parametrize(("phase", "code"), [("Succeeded", 0), ("Failed", 0), ("Failed", 137)])
+def test_a_published_model_completes_the_job_whatever_its_job_says(
+    seen: Callable[..., Seen], pod: Pod, why: str, phase: str, code: int
+) -> None:
+    done = pod(phase=phase, **ended(code, said(DONE)))
+    status, _ = status_of(seen(pods=[done], job=job_json("FailureTarget", why)))
+    assert (status.state, told(status).reason) == ("Running", "Publishing")
+    status, _ = status_of(seen(pods=[done], job=job_json("Failed", why, failed=1), previous=status))
+    assert (status.state, told(status, "Complete").reason, status.failure) == ("Complete", "Succeeded", None)
+    assert status.model is not None
+    assert status.model.digest == DIGEST
+
+
+def test_a_container_of_ones_own_that_ended_well_completes_the_job_too(
+    seen: Callable[..., Seen], pod: Pod
+) -> None:
+    spec = {"model": {"architecture": "custom"}, "trainer": {"image": "mine"}}
+    job = job_json("Failed", "DeadlineExceeded")
+    status, _ = status_of(seen(spec=spec, pods=[pod(phase="Succeeded", **ended(0))], job=job))
+    assert status.state == "Complete"
+    status, _ = status_of(seen(spec=spec, pods=[pod(phase="Failed", **ended(1))], job=job))
+    assert status.state == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("code", "word"), [(0, "Succeeded"), (0, "Training"), (1, "Succeeded"), (1, "Queued")]
+)
+def test_what_has_failed_never_gives_a_reason_of_something_else(
+    seen: Callable[..., Seen], pod: Pod, code: int, word: str
+) -> None:
+    failed = pod(phase="Failed", **ended(code, said(Report(reason=word))))
+    status, _ = status_of(seen(pods=[failed], job=job_json("Failed", "PodFailurePolicy", failed=1)))
+    assert (status.state, told(status, "Failed").reason) == ("Failed", "TrainerFailed")
+
+
 def test_too_many_failures_tell_of_the_last(seen: Callable[..., Seen], pod: Pod) -> None:
     pods = [
         pod(name="first", phase="Failed", **ended(1, "old")),
@@ -338,7 +374,16 @@ reports = st.none() | st.builds(
     estimated_remaining_seconds=st.none() | st.integers(-5, 10_000),
 )
 states = st.sampled_from(
-    [RUNS, waits("ErrImagePull"), ended(0, said(DONE)), ended(1, "boom"), ended(137, why="OOMKilled"), {}]
+    [
+        RUNS,
+        waits("ErrImagePull"),
+        *(ended(code, said(DONE)) for code in (0, 1)),
+        *(ended(code, said(Report(reason="Succeeded"))) for code in (0, 1)),
+        ended(1, "boom"),
+        ended(137),
+        ended(137, why="OOMKilled"),
+        {},
+    ]
 )
 moments = st.fixed_dictionaries(
     {
@@ -371,6 +416,7 @@ def moment_seen(moment: JSON, previous: TrainingJobStatus, now: str) -> Seen:
         {
             "metadata": {
                 "name": f"p{i}",
+                "uid": f"p{i}",
                 "creationTimestamp": f"2026-01-0{i % 9 + 1}T00:00:00Z",
                 "annotations": {INDEX: str(i % spec.trainer.num_nodes)},
             },

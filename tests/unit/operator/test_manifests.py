@@ -13,7 +13,7 @@ from vaka.api.inferenceservice import PredictorSpec
 from vaka.api.trainingjob import TrainingJobSpec
 from vaka_operator.config import Config
 from vaka_operator.manifests.deployment import Model, deployment, surroundings
-from vaka_operator.manifests.job import changeable, public_output, training
+from vaka_operator.manifests.job import MARGIN, changeable, public_output, training
 from vaka_operator.manifests.meta import FINGERPRINT, JSON, OWNER, Owner, holds
 from vaka_operator.manifests.storage import model_folder
 
@@ -240,7 +240,7 @@ def test_pods_of_one_job_find_each_other_as_torchrun_does(
     made = plan.job["spec"]
     assert (made["completions"], made["parallelism"], made["completionMode"]) == (3, 3, "Indexed")
     assert made["successPolicy"] == {"rules": [{"succeededCount": 1}]}
-    assert made["backoffLimit"] == 9
+    assert made["backoffLimit"] == 9 + 3 * MARGIN
     assert made["template"]["spec"]["subdomain"] == service["metadata"]["name"] == "digits-trainer"
     assert made["template"]["spec"]["terminationGracePeriodSeconds"] == 60
     assert (service["spec"]["clusterIP"], service["spec"]["publishNotReadyAddresses"]) == ("None", True)
@@ -345,7 +345,7 @@ def test_a_job_for_a_queue_is_born_suspended_and_the_rest_is_the_queues(
 
 def test_limits_of_the_job_come_from_the_spec(job: Callable[..., JSON]) -> None:
     spec = job(backoffLimit=0, activeDeadlineSeconds=60, suspend=True)["spec"]
-    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["suspend"]) == (0, 60, True)
+    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["suspend"]) == (MARGIN, 60, True)
     assert "activeDeadlineSeconds" not in job()["spec"]
 
 
