@@ -45,8 +45,8 @@ class Group:
     @property
     def failures(self) -> int:
         """How often the pod of one index failed, at most."""
-        failed = ([podstatus.phase(pod) for pod in pods].count("Failed") for pods in self._by_index.values())
-        return max(failed, default=0)
+        ends = ([podstatus.outcome(pod, TRAINER) for pod in pods] for pods in self._by_index.values())
+        return max((outcomes.count("Failed") for outcomes in ends), default=0)
 
     @property
     def attendance(self) -> str:

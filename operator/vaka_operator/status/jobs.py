@@ -63,12 +63,21 @@ def _refused(seen: Seen) -> Verdict | None:
 
 def _ending(seen: Seen) -> Verdict | None:
     """The Job has decided, and the pods that are left are being ended."""
-    target = seen.condition("FailureTarget")
-    if seen.condition("SuccessCriteriaMet") or (target and published(seen)):
+    why = failing(seen)
+    if seen.condition("SuccessCriteriaMet") or (why is not None and published(seen)):
         return Verdict(stage=Stage.RUNNING, finding=_ENDING)
-    if target:
-        told = f"the job has failed, its pods are ending: {target.get('message', '')}"
+    if why is not None:
+        told = f"the job has failed, its pods are ending: {why}"
         return Verdict(stage=Stage.WAITING, finding=Finding(Reason.STOPPING, told))
+    return None
+
+
+def failing(seen: Seen) -> str | None:
+    """Why the Job is about to fail, as it says itself or will say as soon as it sees its limit."""
+    if target := seen.condition("FailureTarget"):
+        return str(target.get("message", ""))
+    if seen.job and kills.own_failures(seen.job) > allowed_failures(seen.spec):
+        return f"it failed more often in a row than spec.backoffLimit, {seen.spec.backoff_limit}"
     return None
 
 

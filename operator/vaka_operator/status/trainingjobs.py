@@ -9,7 +9,7 @@ from vaka_operator.manifests.job import TRAINER
 from vaka_operator.status import columns, pods
 from vaka_operator.status.checkpoints import checkpoint
 from vaka_operator.status.conditions import Claim, Finding, conditions, find, is_true
-from vaka_operator.status.jobs import attempts_before, judge
+from vaka_operator.status.jobs import attempts_before, failing, judge
 from vaka_operator.status.verdict import Seen, Stage, Verdict
 
 _MADE = Finding(Reason.CREATED, "the Job is made")
@@ -93,7 +93,8 @@ def _job_start(seen: Seen) -> str:
 def _restarts(seen: Seen, verdict: Verdict) -> int | None:
     """Attempts after the first."""
     count = attempts_before(seen)
-    last_was_final = verdict.stage is Stage.FAILED and count > 0
+    over = verdict.stage is Stage.FAILED or failing(seen) is not None
+    last_was_final = over and count > 0
     return max(count - last_was_final, seen.previous.restarts or 0) or None
 
 

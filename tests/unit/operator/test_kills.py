@@ -234,3 +234,21 @@ def test_a_kill_is_told_as_what_it_was(pod: Pod, restarting: Callable[..., str])
 def test_to_run_out_of_memory_counts(pod: Pod, restarting: Callable[..., str]) -> None:
     told = restarting(pod(phase="Failed", **ended(137, why="OOMKilled")), ruled() | {"status": {"failed": 1}})
     assert "(1 of 3 failures in a row): digits-0-abc failed: trainer used more memory than its limit" in told
+
+
+@pytest.mark.parametrize(("failures", "state"), [(3, "JobCreated"), (4, "Stopping")])
+def test_a_job_that_failed_too_often_is_not_about_to_restart(
+    job_spec: Spec, failures: int, state: str
+) -> None:
+    pardon = kills.noted(kills.Forgiven(failures=2))
+    job = {"metadata": {"annotations": pardon}, "spec": {}, "status": {"failed": 2 + failures}}
+    seen = Seen(
+        spec=job_spec(backoffLimit=3),
+        previous=TrainingJobStatus(restarts=5),
+        public_output="pvc://digits/digits",
+        generation=1,
+        now="2026-01-01T12:00:00Z",
+        job=job,
+    )
+    status, _ = status_of(seen)
+    assert (status.state, status.restarts) == (state, 5)
