@@ -16,11 +16,11 @@ PACKAGES := python3 python3-venv containerd runc containernetworking-plugins nft
             iproute2 ca-certificates
 TEST_PACKAGES := prometheus curl
 
-.PHONY: help system setup binaries datasets images demo test test-unit test-api test-e2e check format crds states lock \
+.PHONY: help system setup binaries datasets images demo test test-unit test-distributed test-api test-e2e check format crds states lock \
         cluster-up cluster-down bench clean
 
 help: ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 ##@ Set-up
 setup: system $(VENV)/.ready binaries datasets images ## Install all that is needed, build the cluster's programs and the images
@@ -68,14 +68,17 @@ cluster-down: ## Stop it and leave nothing behind
 	@[ ! -x $(VAKA) ] || $(VAKA) cluster down --name $(NAME)
 
 ##@ Develop
-test: setup test-packages check ## All checks and all tests: unit, api (real API server), e2e (real pods)
+test: setup test-packages check ## All checks and all tests: unit, distributed, api (real API server), e2e (real pods)
 	@$(VENV)/bin/pytest
 
 test-packages:
 	@$(call install,$(TEST_PACKAGES))
 
-test-unit: $(VENV)/.ready ## Tests that need no cluster
-	@$(VENV)/bin/pytest -m "not api and not cluster and not e2e"
+test-unit: $(VENV)/.ready ## Tests that need no cluster, without the slow ones: a minute
+	@$(VENV)/bin/pytest -m "not api and not cluster and not e2e and not distributed"
+
+test-distributed: $(VENV)/.ready binaries ## Tests with several training processes, killed and started again
+	@$(VENV)/bin/pytest -m distributed
 
 test-api: $(VENV)/.ready binaries ## Tests against a real API server
 	@$(VENV)/bin/pytest -m api

@@ -21,6 +21,16 @@ class CNN(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_unkn
     label_smoothing: Fraction = 0.1
     max_grad_norm: Annotated[float, Meta(gt=0)] | None = None
     """Gradients whose norm over all weights is larger are scaled down to it (Pascanu et al. 2013)."""
+    accumulate_steps: Positive = 1
+    """In how many pieces, one after the other, a step's batch is computed: less memory, the same `batchSize`.
+
+    The gradients are those of the whole batch, except that batch normalisation takes the mean and variance
+    of each piece.
+    """
+    patience: Positive | None = None
+    """Training stops after as many epochs without a better validation measure."""
+    keep_best: bool = False
+    """Publish the averaged weights of the epoch that validated best; otherwise, those of the last."""
     augment: bool = True
     width: Annotated[int, Meta(ge=4, le=512)] = 32
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0

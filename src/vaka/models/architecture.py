@@ -49,9 +49,10 @@ class Part:
     total: Callable[[Tensor], Tensor] = _itself
     """The sum over all processes of what each has found in its part."""
 
-    def slice(self, samples: int) -> slice:
-        """This process' own samples: contiguous, as equal in number as can be."""
-        return slice(samples * self.rank // self.of, samples * (self.rank + 1) // self.of)
+    def slice(self, samples: int, piece: int = 0, pieces: int = 1) -> slice:
+        """This process' own samples, or a piece of them: contiguous, as equal in number as can be."""
+        number, of = self.rank * pieces + piece, self.of * pieces
+        return slice(samples * number // of, samples * (number + 1) // of)
 
 
 class Learner(Protocol):
@@ -67,9 +68,13 @@ class Learner(Protocol):
     part: Part
     steps_per_epoch: int
     samples_per_step: int
+    pieces: int
+    """In how many pieces a step's batch is computed."""
+    measure: str
+    """Of what `validate` finds, the number that decides which epoch is best: the larger, the better."""
 
-    def loss(self, step: int) -> Tensor:
-        """The loss (a scalar) on the batch of this step: what this part adds to the mean over the batch.
+    def loss(self, step: int, piece: int = 0) -> Tensor:
+        """The loss (a scalar) on a piece of this step's batch: what it adds to the mean over the whole batch.
 
         The batch depends on seed and step alone.
         """

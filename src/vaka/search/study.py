@@ -5,7 +5,7 @@ Optuna takes half a second to import and is imported only where a search has som
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -61,19 +61,16 @@ def next_trials(search: SearchSpec, space: Space, trials: Sequence[Trial]) -> li
 
 
 def to_prune(search: SearchSpec, space: Space, trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that need not go on: at their epoch, what was best so far is below the others' median.
-
-    An epoch counts once the next is reported: before that, its value may still be that of the one before.
-    """
+    """The trials that need not go on: at their epoch, what was best so far is below the others' median."""
     finished = sum(trial.state is State.SUCCEEDED for trial in trials)
-    running = [t for t in trials if t.state is State.RUNNING and len(t.values) > 1 and _fits(t, space)]
+    running = [t for t in trials if t.state is State.RUNNING and t.values and _fits(t, space)]
     if search.pruner == "none" or finished < STARTUP_TRIALS or not running:
         return []
     from optuna.pruners import MedianPruner
 
     pruner = MedianPruner(n_startup_trials=STARTUP_TRIALS)
     study = _study(search, space, trials)
-    return [trial for trial in running if pruner.prune(study, _frozen(_settled(trial), space))]
+    return [trial for trial in running if pruner.prune(study, _frozen(trial, space))]
 
 
 def best_of(search: SearchSpec, trials: Iterable[Trial]) -> Trial | None:
@@ -81,11 +78,6 @@ def best_of(search: SearchSpec, trials: Iterable[Trial]) -> Trial | None:
     sign = 1 if search.objective.goal == "maximize" else -1
     succeeded = (t for t in trials if t.state is State.SUCCEEDED and t.value is not None)
     return max(succeeded, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
-
-
-def _settled(trial: Trial) -> Trial:
-    newest = max(trial.values)
-    return replace(trial, values={epoch: v for epoch, v in trial.values.items() if epoch < newest})
 
 
 def _suggest(search: SearchSpec, space: Space, trials: Sequence[Trial], number: int) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vaka.api.reasons import Reason
 from vaka.models.architecture import Learner, Part
-from vaka.training.errors import ConfigError
 from vaka.training.global_norm import with_global_norm
 from vaka.training.group import Wishes
 from vaka.training.report import Reporter
@@ -55,11 +54,6 @@ class Processes:
         self.token = self.told(uuid4().hex.encode()).decode()
 
     def prepare(self, learner: Learner) -> None:
-        if learner.samples_per_step < self.part.of:
-            raise ConfigError(
-                f"a batch has {learner.samples_per_step} samples for {self.part.of} processes: "
-                "raise batchSize, or lower numNodes or numProcPerNode"
-            )
         learner.part = self.part
         learner.network = with_global_norm(learner.network, self._device)
         if self.collective:

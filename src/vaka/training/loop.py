@@ -6,6 +6,8 @@ from typing import Protocol
 from vaka.api.hyperparameters import CNN
 from vaka.models.architecture import Learner
 from vaka.training.adamw import AdamW
+from vaka.training.best import BestWeights
+from vaka.training.descent import add_gradients, check_pieces
 from vaka.training.ema import WeightAverage
 from vaka.training.group import Alone, Group
 from vaka.training.schedule import one_cycle
@@ -37,27 +39,29 @@ def begin(
     """The state before the first step, in each process of the group."""
     together: Group = group or Alone()
     together.prepare(learner)
-    watch = Watch(learner, hyper.epochs * learner.steps_per_epoch, report)
+    check_pieces(learner)
+    watch = Watch(learner, hyper, report)
     average = WeightAverage(learner.network, hyper.ema_decay)
     together.connect(learner, average.network)
-    return State(learner.network, average, AdamW(learner.network, weight_decay=hyper.weight_decay), watch)
+    optimizer = AdamW(learner.network, weight_decay=hyper.weight_decay)
+    best = BestWeights(average.network) if hyper.keep_best else None
+    return State(learner.network, average, optimizer, watch, best)
 
 
 def fit(learner: Learner, hyper: CNN, state: State, keeper: Keeper | None = None) -> None:
-    """Train from where the state is to the end. What counts then is the averaged network."""
+    """Train from where the state is to the end. What counts then is `state.result()`."""
     keeper = keeper or Forgetful()
     steps = hyper.epochs * learner.steps_per_epoch
     part, average, watch = learner.part, state.average, state.watch
     learner.network.train()
-    for step in range(watch.step, steps):
-        loss = learner.loss(step)
-        (loss * part.of).backward()  # type: ignore[no-untyped-call]  # gradients are averaged over processes
+    while (step := watch.step) < watch.steps:
+        loss = add_gradients(learner, step)
         if hyper.max_grad_norm:
             state.optimizer.clip(hyper.max_grad_norm, part.total)
         state.optimizer.step(one_cycle(step, steps, hyper.learning_rate))
         average.update()
-        watch.stepped(part.total(loss.detach()))
-        if (step + 1) % learner.steps_per_epoch == 0:
-            watch.validated(learner.validate(average.network))
+        watch.stepped(part.total(loss))
+        if watch.step % learner.steps_per_epoch == 0:
+            state.validated(learner.validate(average.network))
         keeper.stepped(state)
     keeper.ended(state)

@@ -63,13 +63,13 @@ def execute(
         return succeed(reporter, model)
     data = read_data(run, built_in, reporter, scratch)
     turn = Turn(run, hyper, reporter, scratch, stop or Stop())
-    succeed(reporter, train(turn, built_in, data, join or _alone))
+    train(turn, built_in, data, join or _alone)
 
 
-def succeed(reporter: Reporter, model: PublishedModel) -> None:
-    """Tell that all is done."""
+def succeed(reporter: Reporter, model: PublishedModel, *, early: str = "") -> None:
+    """Tell that all is done; `early` tells why before the last epoch, if so."""
     reporter.update(progress_percentage=100, estimated_remaining_seconds=0, model=model)
-    reporter.say(Reason.SUCCEEDED, f"published {model.uri}")
+    reporter.say(Reason.SUCCEEDED, "; ".join(filter(None, [f"published {model.uri}", early])))
 
 
 def check_output(uri: str, reporter: Reporter, scratch: Path) -> None:
@@ -93,7 +93,7 @@ def read_data(run: Run, built_in: Architecture, reporter: Reporter, scratch: Pat
     return data
 
 
-def train(turn: Turn, built_in: Architecture, data: Data, join: Join) -> PublishedModel:
+def train(turn: Turn, built_in: Architecture, data: Data, join: Join) -> None:
     """Train on the data and publish the model. SIGTERM leaves a checkpoint behind, whenever it comes."""
     hyper, reporter, stop = turn.hyper, turn.reporter, turn.stop
     reporter.say(Reason.TRAINING, "starting PyTorch")
@@ -112,17 +112,20 @@ def train(turn: Turn, built_in: Architecture, data: Data, join: Join) -> Publish
         with stop.deferred():
             fit(learner, hyper, state, keeper)
         stop.check()
-        return finish(turn, built_in, learner, state, group)
+        if early := state.watch.early:
+            reporter.say(Reason.TRAINING, early)
+        model = finish(turn, built_in, learner, state, group)
     except Terminated:
         keeper.save(state)
         raise
+    succeed(reporter, model, early=early)
 
 
 def finish(
     turn: Turn, built_in: Architecture, learner: Learner, state: "State", group: Group
 ) -> PublishedModel:
     """What the first process has published, in all processes."""
-    word, network = b"", group.whole(state.average.network)
+    word, network = b"", group.whole(state.result())
     if group.part.rank == 0:
         word = msgspec.json.encode(put(turn, *write(turn, built_in, learner, network, state.watch)))
     model = msgspec.json.decode(group.told(word), type=PublishedModel)

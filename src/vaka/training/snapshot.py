@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from vaka.api.contract import Run
 from vaka.api.hyperparameters import CNN
+from vaka.models.architecture import Metrics
 from vaka.storage import Unreachable
 from vaka.training.adamw import AdamW
+from vaka.training.best import BestWeights
 from vaka.training.ema import WeightAverage
 from vaka.training.group import Group
 from vaka.training.shards import is_shard
@@ -32,6 +34,8 @@ class State:
     average: WeightAverage
     optimizer: AdamW
     watch: Watch
+    best: BestWeights | None = None
+    """Averaged weights of the epoch that validated best, where those are to be published."""
 
     def tensors(self) -> Tensors:
         """The tensors themselves, by name: to write into them is to change the state."""
@@ -39,8 +43,20 @@ class State:
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "optimizer": self.optimizer.tensors(),
+            "best": self.best.tensors() if self.best else {},
         }
         return {f"{part}.{name}": value for part, held in parts.items() for name, value in held.items()}
+
+    def validated(self, metrics: Metrics) -> None:
+        """Note what the averaged network achieves after one more epoch."""
+        if self.watch.validated(metrics) and self.best:
+            self.best.keep()
+
+    def result(self) -> nn.Module:
+        """The network to publish, once training has ended."""
+        if self.best:
+            self.best.restore()
+        return self.average.network
 
     def resume(self, record: Record) -> None:
         """Go on from a record whose tensors have been read."""

@@ -9,6 +9,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from vaka.api.hyperparameters import CNN
 from vaka.models.architecture import Learner, Metrics
 from vaka.training.errors import NonFiniteLoss
 
@@ -17,9 +18,10 @@ REPORT_SECONDS = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far training is. `step` and `epoch` count what is done; loss is smoothed over recent steps.
+    """How far training is. `step` counts what is done, of `steps` that there are to do.
 
-    `seconds` is the time spent on these steps, by processes that were stopped too.
+    `epoch` counts the epochs that are validated, and `validation` is that of the last of them; `loss` is
+    smoothed over recent steps. `seconds` is the time spent on the steps, by stopped processes too.
     """
 
     step: int
@@ -35,9 +37,14 @@ class Record(msgspec.Struct, rename="camel", kw_only=True):
     """The numbers of a run that a checkpoint keeps."""
 
     step: int = 0
+    epoch: int = 0
+    """Epochs that are validated."""
     seconds: float = 0.0
     loss: float | None = None
     validation: dict[str, float] = {}
+    best: float | None = None
+    """The best that was validated so far, and when first."""
+    best_epoch: int = 0
 
 
 class Watch:
@@ -46,9 +53,10 @@ class Watch:
     Losses stay on the device until then, for to read one makes a GPU wait.
     """
 
-    def __init__(self, learner: Learner, steps: int, report: Callable[[Progress], None]) -> None:
+    def __init__(self, learner: Learner, hyper: CNN, report: Callable[[Progress], None]) -> None:
         self._learner = learner
-        self._steps = steps
+        self._epochs = hyper.epochs
+        self._patience = hyper.patience or hyper.epochs
         self._report = report
         self._losses: list[Tensor] = []
         self._record = Record()
@@ -58,6 +66,21 @@ class Watch:
     def step(self) -> int:
         """Steps that are done."""
         return self._record.step
+
+    @property
+    def steps(self) -> int:
+        """Steps that there are to do: no more than are done, once training stops early."""
+        return self.step if self.early else self._epochs * self._learner.steps_per_epoch
+
+    @property
+    def early(self) -> str:
+        """Why training stops before its last epoch; empty while it does not."""
+        epoch = self._record.epoch
+        stale = epoch - self._record.best_epoch
+        if stale < self._patience or epoch == self._epochs:
+            return ""
+        epochs = "1 epoch" if stale == 1 else f"{stale} epochs"
+        return f"stopped early after epoch {epoch}: {self._learner.measure} has not improved for {epochs}"
 
     def record(self) -> Record:
         """The numbers as they are now. NonFiniteLoss, if a loss since the last report is not finite."""
@@ -81,18 +104,23 @@ class Watch:
         if self.step == 1 or monotonic() - self._reported >= REPORT_SECONDS:
             self._tell()
 
-    def validated(self, metrics: Metrics) -> None:
-        """Note what the network achieves on validation data."""
-        self._record.validation = metrics
+    def validated(self, metrics: Metrics) -> bool:
+        """Note what the network achieves on validation data after an epoch; whether it is the best so far."""
+        record, value = self._record, metrics[self._learner.measure]
+        record.epoch, record.validation = record.epoch + 1, metrics
+        better = record.best is None or value > record.best
+        if better:
+            record.best, record.best_epoch = value, record.epoch
         self._tell()
+        return better
 
     def _tell(self) -> None:
         self._take_losses()
         self._reported = monotonic()
         progress = Progress(
             step=self.step,
-            steps=self._steps,
-            epoch=self.step // self._learner.steps_per_epoch,
+            steps=self.steps,
+            epoch=self._record.epoch,
             loss=self._record.loss or 0.0,
             samples=self.step * self._learner.samples_per_step,
             seconds=self.seconds(),

@@ -133,9 +133,9 @@ def test_only_a_trial_that_is_worse_than_the_median_at_its_epoch_is_pruned(searc
         )
         for n in range(1, 6)
     ]
-    bad, good, silent = running(6, p, at_1=0.2, at_2=0.9), running(7, p, at_1=0.6, at_2=0.1), running(8, p)
-    new, odd = running(9, p, at_1=0.1), running(10, p, at_7=0.1, at_8=0.1)
-    assert to_prune(spec, space, [*finished, bad, good, silent, new, odd]) == [bad]
+    bad, good, silent = running(6, p, at_1=0.2), running(7, p, at_1=0.6), running(8, p)
+    odd = running(9, p, at_7=0.1)
+    assert to_prune(spec, space, [*finished, bad, good, silent, odd]) == [bad]
     assert to_prune(spec, space, [*finished[1:], bad]) == [], "too few to compare with"
     assert to_prune(search(pruner="none"), space, [*finished, bad]) == []
     least = search(objective={"goal": "minimize"})

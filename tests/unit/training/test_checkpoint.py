@@ -28,7 +28,7 @@ from vaka.training.report import Reporter
 from vaka.training.snapshot import State
 from vaka.training.stopping import Stop, Terminated
 
-HYPER = CNN(epochs=3, batch_size=16, width=4)
+HYPER = CNN(epochs=3, batch_size=16, width=4, keep_best=True)
 STEPS = 12
 FINGERPRINT = "sha256:this"
 

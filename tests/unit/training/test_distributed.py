@@ -22,9 +22,14 @@ from vaka.artifacts.read import open_model
 from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV, Nodes
 from vaka.training.errors import ConfigError
 
+pytestmark = pytest.mark.distributed
+
 RunOn = Callable[..., Run]
 STEPS = 30
 STARTED: list[subprocess.Popen[bytes]] = []
+LONG = {"epochs": 30, "patience": 8, "keepBest": True, "accumulateSteps": 2}
+"""Something to keep of every kind; it stops early."""
+CLIPPED = {"every": 3, "keep": 100, "maxGradNorm": 0.5}
 QUICK = "last_call_timeout=1,keep_alive_interval=1,keep_alive_max_attempt=3"
 
 
@@ -150,9 +155,17 @@ def _nothing_is_left_running() -> Iterator[None]:
 @pytest.fixture(scope="module", name="undisturbed")
 def run_undisturbed(job: Callable[..., Job]) -> dict[str, Any]:
     """Weights that two processes come to when nobody disturbs them."""
-    two = job("2")
-    all_end_well(two.start(0, 1))
+    node = (two := job("1", per_node=2, **LONG)).start(0)[0]
+    all_end_well([node])
+    assert "; stopped early after epoch" in node.end()[1].message
     return two.weights()
+
+
+@pytest.fixture(scope="module", name="alone")
+def run_alone(job: Callable[..., Job]) -> dict[int, float]:
+    """Losses of one process."""
+    all_end_well((one := job("1", **CLIPPED)).start(0))
+    return one.losses()
 
 
 def all_end_well(nodes: list[Node]) -> None:
@@ -167,36 +180,28 @@ def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_three_nodes_learn_what_one_learns(job: Callable[..., Job]) -> None:
-    alone, three = job("1", every=1, keep=100), job("3", every=1, keep=100)
-    all_end_well(alone.start(0))
-    all_end_well(three.start(0, 1, 2))
-    one, other = alone.losses(), three.losses()
+def assert_near(one: dict[int, float], other: dict[int, float]) -> None:
     both = sorted(one.keys() & other.keys())
     assert both[-1] == STEPS
     assert [one[step] for step in both] == pytest.approx([other[step] for step in both], rel=0.01)
     assert one[STEPS] != other[STEPS], "they are two ways to compute it"
 
 
-def test_sharded_over_three_they_learn_the_same_and_go_on_from_their_shards(job: Callable[..., Job]) -> None:
-    alone, three = (
-        job("1", every=3, keep=100, maxGradNorm=0.5),
-        job("3", every=3, keep=100, maxGradNorm=0.5, strategy="fsdp"),
-    )
-    all_end_well(alone.start(0))
-    nodes = three.start(0, 1, 2)
-    three.until_step(10)
-    os.kill(nodes[2].worker(), signal.SIGKILL)
-    all_end_well(nodes)
-    assert "resumed from step" in nodes[0].log
+def test_three_nodes_learn_what_one_learns(job: Callable[..., Job], alone: dict[int, float]) -> None:
+    all_end_well((three := job("3", **CLIPPED)).start(0, 1, 2))
+    assert_near(alone, three.losses())
+
+
+def test_sharded_over_three_they_learn_the_same(job: Callable[..., Job], alone: dict[int, float]) -> None:
+    all_end_well((three := job("1", per_node=3, strategy="fsdp", keepBest=True, **CLIPPED)).start(0))
     assert len(list((three.folder / f"checkpoints/step-{STEPS:07}").glob("*.safetensors"))) == 3
-    one, other = alone.losses(), three.losses()
-    both = sorted(one.keys() & other.keys())
-    assert [one[step] for step in both] == pytest.approx([other[step] for step in both], rel=0.01)
+    assert_near(alone, three.losses())
 
 
-def test_shards_meet_in_s3(job: Callable[..., Job], bucket: str, gateway: tuple[str, Path]) -> None:
-    two = job("1", per_node=2, strategy="fsdp", uri=f"s3://{bucket}/run", every=5)
+def test_shards_meet_in_s3_and_training_goes_on_from_them(
+    job: Callable[..., Job], bucket: str, gateway: tuple[str, Path]
+) -> None:
+    two = job("1", per_node=2, strategy="fsdp", uri=f"s3://{bucket}/run", every=5, keepBest=True)
     node = two.start(0)[0]
     kept = gateway[1] / bucket / "run"
     while not list(kept.glob("step-*/checkpoint.json")):
@@ -208,54 +213,43 @@ def test_shards_meet_in_s3(job: Callable[..., Job], bucket: str, gateway: tuple[
     assert len(list(kept.glob(f"step-{STEPS:07}/*.safetensors"))) == 2
 
 
-def test_a_killed_worker_changes_nothing(job: Callable[..., Job], undisturbed: dict[str, Any]) -> None:
-    killed = job("1", per_node=2)
-    node = killed.start(0)[0]
-    killed.until_step(8)
-    os.kill(node.worker(), signal.SIGKILL)
-    all_end_well([node])
-    assert "resumed from step" in node.log
-    assert equal(killed.weights(), undisturbed)
-
-
-def test_a_killed_node_comes_back_and_nothing_has_changed(
+def test_whatever_is_killed_comes_back_and_nothing_has_changed(
     job: Callable[..., Job], undisturbed: dict[str, Any]
 ) -> None:
-    killed = job("2")
-    nodes = killed.start(0, 1)
-    for index in (1, 0):  # node 0 is where they meet
-        killed.until_step(killed.newest() + 4)
-        nodes[index].process.kill()
-        nodes[index].process.wait()
-        nodes[index] = killed.start(index)[0]
-    all_end_well(nodes)
-    assert equal(killed.weights(), undisturbed)
-
-
-def test_sigterm_of_one_leaves_a_checkpoint_of_all(
-    job: Callable[..., Job], undisturbed: dict[str, Any]
-) -> None:
-    two = job("2", every=5)
+    two = job("2", every=4, **LONG)
     nodes = two.start(0, 1)
-    two.until_step(5)
+    two.until_step(4)
+    os.kill(nodes[0].worker(), signal.SIGKILL)
+    two.until_step(two.newest() + 4)
     nodes[1].process.send_signal(signal.SIGTERM)
     code, last = nodes[1].end()
     assert code == 128 + signal.SIGTERM, nodes[1].log
-    assert last.message.startswith("stopped by SIGTERM")
-    assert two.newest() > 5
-    all_end_well([nodes[0], *two.start(1)])
+    assert last.message.startswith("stopped by SIGTERM"), "and has left a checkpoint of all"
+    assert last.checkpoint
+    assert two.newest() >= last.checkpoint.step > 4
+    nodes[1] = two.start(1)[0]
+    two.until_step(two.newest() + 4)
+    nodes[0].process.kill()  # it is where they meet
+    nodes[0].process.wait()
+    nodes[0] = two.start(0)[0]
+    all_end_well(nodes)
     assert equal(two.weights(), undisturbed)
+    all_end_well(two.start(1))  # who comes after the end has nothing to do
 
 
 @pytest.mark.parametrize(
     ("broken", "code", "reason"),
-    [("train-labels-idx1-ubyte", EXIT_DATA, "DatasetInvalid"), ("", EXIT_CONFIG, "ConfigInvalid")],
+    [
+        ("train-labels-idx1-ubyte", EXIT_DATA, "DatasetInvalid"),
+        ({"batchSize": 1}, EXIT_CONFIG, "ConfigInvalid"),
+        ({"learningRate": 10, "weightDecay": 1, "epochs": 60}, EXIT_CONFIG, "NonFiniteLoss"),
+    ],
 )
 def test_what_no_repetition_mends_ends_the_node_at_once(
-    job: Callable[..., Job], broken: str, code: int, reason: str
+    job: Callable[..., Job], broken: str | dict[str, float], code: int, reason: str
 ) -> None:
-    two = job("1", per_node=2, batchSize=1 if not broken else 16)
-    if broken:
+    two = job("1", per_node=2, **broken if isinstance(broken, dict) else {})
+    if isinstance(broken, str):
         (two.folder / "shades" / broken).write_bytes(b"")
     node = two.start(0)[0]
     ended, last = node.end()
@@ -263,23 +257,17 @@ def test_what_no_repetition_mends_ends_the_node_at_once(
     assert node.log.count("workers ended") == 1
 
 
-def test_a_node_lost_for_good_is_done_without(job: Callable[..., Job]) -> None:
-    first, second = (elastic := job("1:2")).start(0, 1)
-    elastic.until_step(6)
-    second.process.kill()
-    all_end_well([first])
-    assert "resumed from step" in first.log
-
-
-def test_a_node_that_comes_is_welcome(job: Callable[..., Job]) -> None:
-    elastic = job("1:2", every=1000, epochs=10_000)
+def test_a_node_that_comes_is_welcome_and_one_that_is_lost_is_done_without(job: Callable[..., Job]) -> None:
+    elastic = job("1:2", every=10, epochs=10_000)
     first = elastic.start(0)[0]
     first.until("training 10000 epochs")
     second = elastic.start(1)[0]
     second.until("resumed from step")
-    for node in (first, second):
-        node.process.send_signal(signal.SIGTERM)
-    assert [node.end()[0] for node in (first, second)] == [143, 143]
+    second.process.kill()
+    elastic.until_step(elastic.newest() + 100)
+    first.process.send_signal(signal.SIGTERM)
+    assert first.end()[0] == 128 + signal.SIGTERM
+    assert first.log.count("resumed from step") == 2
 
 
 def test_nodes_are_awaited_and_counted(job: Callable[..., Job]) -> None:
@@ -290,12 +278,6 @@ def test_nodes_are_awaited_and_counted(job: Callable[..., Job]) -> None:
     assert (report.reason, report.waiting) == ("WaitingForNodes", True)
     node.process.send_signal(signal.SIGTERM)
     assert node.end()[0] == 128 + signal.SIGTERM
-
-
-def test_who_comes_after_the_end_has_nothing_to_do(job: Callable[..., Job]) -> None:
-    two = job("2")
-    all_end_well(two.start(0, 1))
-    all_end_well(two.start(1))
 
 
 @pytest.mark.parametrize(

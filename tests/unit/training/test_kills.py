@@ -16,6 +16,8 @@ from vaka.api.contract import RUN_ENV, Report, Run
 from vaka.artifacts.read import open_model
 from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV
 
+pytestmark = pytest.mark.distributed
+
 RunOn = Callable[..., Run]
 EPOCHS = 40
 STEPS = 3 * EPOCHS

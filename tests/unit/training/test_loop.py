@@ -54,8 +54,8 @@ def test_it_learns_and_tells_how_far_it_is() -> None:
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_its_step() -> None:
     class Explodes(ImageLearner):
-        def loss(self, step: int) -> Tensor:
-            return super().loss(step) * (math.nan if step == 9 else 1.0)
+        def loss(self, step: int, piece: int = 0) -> Tensor:
+            return super().loss(step, piece) * (math.nan if step == 9 else 1.0)
 
     learner = Explodes(shades(), HYPER, "cpu")
     with pytest.raises(

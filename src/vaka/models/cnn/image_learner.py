@@ -17,6 +17,7 @@ from vaka.models.cnn.net import ConvNet
 from vaka.models.precision import autocast
 
 VALIDATION_BATCH = 512
+ACCURACY = "accuracy"
 
 
 class Classifier(nn.Module):
@@ -33,6 +34,8 @@ class Classifier(nn.Module):
 class ImageLearner:
     """See `vaka.models.architecture.Learner`."""
 
+    measure = ACCURACY
+
     def __init__(self, data: Dataset, hyper: CNN, device: str) -> None:
         self._data = data
         self._hyper = hyper
@@ -47,10 +50,11 @@ class ImageLearner:
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.replica: nn.Module = self.network
         self.part = Part()
+        self.pieces = hyper.accumulate_steps
 
-    def loss(self, step: int) -> Tensor:
-        """Cross-entropy with smoothed labels (Szegedy et al. 2016) on the images of this step."""
-        images, labels = self._batch(step)
+    def loss(self, step: int, piece: int = 0) -> Tensor:
+        """Cross-entropy with smoothed labels (Szegedy et al. 2016) on the images of this piece of a step."""
+        images, labels = self._batch(step, piece)
         with autocast(self._device):
             logits = self.replica(images)
         smoothing = self._hyper.label_smoothing
@@ -69,7 +73,7 @@ class ImageLearner:
             with autocast(self._device):
                 logits = network(self._images(pixels))
             right += (logits.argmax(1) == labels.to(self._device)).sum()
-        return {"accuracy": int(self.part.total(right)) / len(everything)}
+        return {ACCURACY: int(self.part.total(right)) / len(everything)}
 
     def graph(self, network: nn.Module) -> Graph:
         shape = self._data.train.shape
@@ -91,10 +95,10 @@ class ImageLearner:
         images = self._data.validation
         return scores(probabilities_of(predict, images), images.labels)
 
-    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+    def _batch(self, step: int, piece: int) -> tuple[Tensor, Tensor]:
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.samples_per_step
-        own = self.part.slice(self.samples_per_step)
+        own = self.part.slice(self.samples_per_step, piece, self.pieces)
         chosen = self._order.of(epoch)[start : start + self.samples_per_step][own]
         images = self._images(torch.from_numpy(self._data.train.pixels)[chosen])
         if self._hyper.augment:
