@@ -16,8 +16,9 @@ from torch import Tensor
 
 from vaka.api.hyperparameters import CNN
 from vaka.data.dataset import Dataset, Images
+from vaka.models.architecture import Part
 from vaka.models.cnn.image_learner import ImageLearner
-from vaka.training.descent import add_gradients
+from vaka.training.descent import add_gradients, check_pieces
 from vaka.training.errors import ConfigError
 from vaka.training.loop import begin
 
@@ -61,6 +62,13 @@ def test_more_pieces_than_samples_are_refused() -> None:
         begin(learner(BATCH + 1), hyper, lambda _: None)
 
 
+def test_fewer_samples_than_processes_are_refused() -> None:
+    few = learner(1)
+    few.part = Part(0, BATCH + 1)
+    with pytest.raises(ConfigError, match="12 samples for 13 processes: raise batchSize, or lower numNodes"):
+        check_pieces(few)
+
+
 WORKER = """
 import sys, runpy
 from safetensors.torch import save_file
@@ -68,27 +76,29 @@ from vaka.training.distributed import Processes
 from vaka.training.report import Reporter
 from vaka.training.shards import whole
 here = runpy.run_path(sys.argv[1])
-made = here["learner"](3)
-group = Processes(sys.argv[2], "cpu", Reporter())
-here["begin"](made, here["CNN"](), print, group)
-found = {name: whole(value) for name, value in here["gradients"](made)[1].items()}
-if group.part.rank == 0:
-    save_file({name: value.contiguous() for name, value in found.items()}, sys.argv[3])
+group = Processes("ddp", "cpu", Reporter())
+for strategy in ("ddp", "fsdp"):
+    made = here["learner"](3)
+    group.collective = strategy == "fsdp"
+    here["begin"](made, here["CNN"](), print, group)
+    found = {name: whole(value).contiguous() for name, value in here["gradients"](made)[1].items()}
+    if group.part.rank == 0:
+        save_file(found, f"{sys.argv[2]}/{strategy}")
 group.leave()
 """
 
 
 @pytest.mark.distributed
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_in_several_processes_too(tmp_path: Path, strategy: str) -> None:
+def test_in_several_processes_too(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     where |= {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", WORKER, __file__, strategy, str(tmp_path / "gradients")]
+    command = [sys.executable, "-c", WORKER, __file__, str(tmp_path)]
     workers = [subprocess.Popen(command, env=os.environ | where | {"RANK": str(rank)}) for rank in range(2)]
     assert [worker.wait() for worker in workers] == [0, 0]
-    found = load_file(tmp_path / "gradients")
-    assert_close(found, gradients(learner(1))[1])
+    whole = gradients(learner(1))[1]
+    for strategy in ("ddp", "fsdp"):
+        assert_close(load_file(tmp_path / strategy), whole)

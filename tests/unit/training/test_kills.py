@@ -81,27 +81,21 @@ def killed(folder: Path, shades: Path, run_on: RunOn, checkpoint: dict[str, int]
     return Killed(folder, run_on(folder, epochs=EPOCHS, checkpoint=checkpoint))
 
 
-def test_killed_at_random_steps(tmp_path: Path, shades: Path, run_on: RunOn, undisturbed: str) -> None:
+def test_killed_and_stopped_at_random_steps(
+    tmp_path: Path, shades: Path, run_on: RunOn, undisturbed: str
+) -> None:
     trainer = killed(tmp_path, shades, run_on, {"everySteps": 3})
-    for step in sorted(random.Random(4).sample(range(1, STEPS - 20), 3)):
-        assert trainer.kill_at(step, signal.SIGKILL) == -signal.SIGKILL
+    first, second, third = sorted(random.Random(4).sample(range(1, STEPS - 20), 3))
+    assert trainer.kill_at(first, signal.SIGKILL) == -signal.SIGKILL
+    assert trainer.kill_at(second, signal.SIGTERM) == 128 + signal.SIGTERM
+    report = trainer.report()
+    assert report.checkpoint
+    assert report.checkpoint.step == trainer.newest() >= second, "it is of the step at hand"
+    assert report.message == f"stopped by SIGTERM: goes on from step {report.checkpoint.step}"
+    assert trainer.kill_at(third, signal.SIGKILL) == -signal.SIGKILL
     last = trainer.finish()
     assert trainer.weights() == undisturbed
     assert last.checkpoint
     assert last.checkpoint.step == STEPS
     assert "resumed from step" in (tmp_path / "log").read_text()
     assert not list((tmp_path / "checkpoints").glob(".*"))
-
-
-def test_sigterm_leaves_a_checkpoint_of_the_step_at_hand(
-    tmp_path: Path, shades: Path, run_on: RunOn, undisturbed: str
-) -> None:
-    trainer = killed(tmp_path, shades, run_on, {"everySteps": 30})
-    for step in (30, 90):
-        assert trainer.kill_at(step, signal.SIGTERM) == 128 + signal.SIGTERM
-        report = trainer.report()
-        assert report.checkpoint
-        assert report.checkpoint.step == trainer.newest() > step
-        assert report.message == f"stopped by SIGTERM: goes on from step {report.checkpoint.step}"
-    trainer.finish()
-    assert trainer.weights() == undisturbed
