@@ -16,8 +16,8 @@ PACKAGES := python3 python3-venv containerd runc containernetworking-plugins nft
             iproute2 ca-certificates
 TEST_PACKAGES := prometheus curl
 
-.PHONY: help system setup binaries datasets images demo test test-unit test-distributed test-api test-e2e check format crds states lock \
-        cluster-up cluster-down bench clean
+.PHONY: help system setup binaries datasets images demo test test-unit test-distributed test-api test-e2e \
+        check format crds states lock cluster-up cluster-down bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
