@@ -1,4 +1,4 @@
-"""Small models with answers that can be told in advance, an S3 server, and how hypothesis runs."""
+"""Small models with answers that can be told in advance, and an S3 server."""
 
 import socket
 import subprocess
@@ -10,16 +10,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from vaka.artifacts.manifest import File, ImageInput, Manifest, Signature, Tensor, encode
 from vaka.artifacts.read import digest_at
 from vaka.devcluster.binaries import programs
 from vaka.devcluster.folders import cache_root
-
-settings.register_profile("vaka", deadline=None)  # a busy machine is no failure
-settings.load_profile("vaka")
 
 info = helper.make_tensor_value_info
 
