@@ -173,6 +173,6 @@ async def _vacant(cluster: Cluster, job: JSON) -> None:
     meta = job["metadata"]
     labels = job["spec"]["template"]["metadata"]["labels"]
     for pod in await cluster.select("Pod", meta["namespace"], labels={LABEL_JOB: labels[LABEL_JOB]}):
-        if podstatus.phase(pod) in ("Pending", "Running"):
+        if podstatus.is_alive(pod):
             told = f"pod {pod['metadata']['name']} of a former Job is still ending"
             raise Obstacle(Finding(Reason.CLEANING_UP, told))

@@ -69,7 +69,7 @@ async def stop(world: World, resource: JSON, job: TrainingJob, given: Order) -> 
         if "deletionTimestamp" not in live["metadata"]:
             await world.cluster.delete(live)
     pods = await children.pods_of(world.cluster, owner)
-    over = not any(podstatus.phase(pod) in ("Pending", "Running") for pod in pods)
+    over = not any(podstatus.is_alive(pod) for pod in pods)
     finding = given.stop if over else Finding(Reason.STOPPING, f"its search stops it: {given.stop.message}")
     generation = resource["metadata"]["generation"]
     status = stopped(previous, finding, generation=generation, now=now(), over=over)
