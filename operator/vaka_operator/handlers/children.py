@@ -94,9 +94,9 @@ async def own(cluster: Cluster, owner: Owner, *, kind: str, name: str) -> JSON |
         return None
     if "deletionTimestamp" in live["metadata"]:
         raise Obstacle(Finding(Reason.CLEANING_UP, f"a former {kind} {name} is being deleted"))
-    references = live["metadata"].get("ownerReferences", [])
-    if any(reference["uid"] == owner.uid for reference in references):
+    if is_owned(live, owner.uid):
         return live
+    references = live["metadata"].get("ownerReferences", [])
     if any((r["kind"], r["name"]) == (owner.kind, owner.name) for r in references):
         raise Obstacle(Finding(Reason.CLEANING_UP, f"the {kind} of a former {owner.name} is being deleted"))
     left_behind = not references and owner.labels.items() <= live["metadata"].get("labels", {}).items()
@@ -122,9 +122,10 @@ async def pods_of(cluster: Cluster, owner: Owner) -> list[JSON]:
     return [pod for pod in pods if pod["metadata"].get("annotations", {}).get(OWNER) == owner.uid]
 
 
-def is_made_by(pod: JSON, job: JSON) -> bool:
-    references = pod["metadata"].get("ownerReferences", [])
-    return any(reference["uid"] == job["metadata"]["uid"] for reference in references)
+def is_owned(thing: JSON, uid: str) -> bool:
+    """Whether the object of this uid is among its owners."""
+    references = thing["metadata"].get("ownerReferences", [])
+    return any(reference["uid"] == uid for reference in references)
 
 
 async def claims_of(cluster: Cluster, pod: JSON) -> dict[str, JSON | None]:

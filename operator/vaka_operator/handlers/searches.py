@@ -57,7 +57,7 @@ async def _look(world: World, owner: Owner, resource: JSON, job: TrainingJob, se
         for trial in await world.cluster.select(
             "TrainingJob", owner.namespace, labels={LABEL_SEARCH: owner.name}
         )
-        if any(r["uid"] == owner.uid for r in trial["metadata"].get("ownerReferences", []))
+        if children.is_owned(trial, owner.uid)
     }
     previous = job.status or TrainingJobStatus()
     try:

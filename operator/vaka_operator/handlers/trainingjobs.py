@@ -96,7 +96,7 @@ async def _look(world: World, owner: Owner, resource: JSON, job: TrainingJob) ->
     except Obstacle as obstacle:
         return dataclasses.replace(seen, refusal=obstacle.finding)
     pods = await children.pods_of(world.cluster, owner)
-    mine = [pod for pod in pods if live and children.is_made_by(pod, live)]
+    mine = [pod for pod in pods if live and children.is_owned(pod, live["metadata"]["uid"])]
     seen = dataclasses.replace(seen, job=live, pods=mine, leftover=[p for p in pods if p not in mine])
     return dataclasses.replace(seen, reports=await _reports(world, seen.group.running[:ASKED_AT_MOST]))
 

@@ -63,7 +63,7 @@ async def stop(world: World, resource: JSON, job: TrainingJob, given: Order) -> 
         return None
     owner, previous = owner_of(resource), job.status or TrainingJobStatus()
     live = await world.cluster.get("Job", owner.namespace, owner.name)
-    if live and any(r["uid"] == owner.uid for r in live["metadata"].get("ownerReferences", [])):
+    if live and children.is_owned(live, owner.uid):
         if _has_ended(live):
             return None
         if "deletionTimestamp" not in live["metadata"]:
