@@ -1,70 +1,106 @@
 """The reconcile of InferenceServices."""
 
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import msgspec
 
-from vaka.api.contract import HTTP_PORT
-from vaka.api.inferenceservice import InferenceService, InferenceServiceStatus, PredictorModel, TrainingJobRef
+from vaka.api.inferenceservice import (
+    InferenceService,
+    InferenceServiceSpec,
+    InferenceServiceStatus,
+    PredictorModel,
+    Scaling,
+    TrainingJobRef,
+)
 from vaka.api.reasons import Reason
 from vaka.api.trainingjob import TrainingJob
-from vaka_operator.handlers import children
+from vaka_operator import scaling
+from vaka_operator.handlers import children, predictors, routing, traffic
 from vaka_operator.handlers.children import Obstacle
-from vaka_operator.handlers.world import GONE, Outcome, World, now, pause, publish
-from vaka_operator.manifests.deployment import SERVER, Model, deployment, predictor_name, surroundings
+from vaka_operator.handlers.predictors import Made
+from vaka_operator.handlers.world import GONE, LATER_S, Outcome, World, now, pause, publish
+from vaka_operator.manifests.deployment import Model
 from vaka_operator.manifests.meta import JSON, Owner, owner_of
 from vaka_operator.manifests.service import url
 from vaka_operator.manifests.storage import model_folder
-from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding, is_true
-from vaka_operator.status.inferenceservices import Seen, status_of, unready
+from vaka_operator.status.inferenceservices import Ingress, Seen, Verdicts, status_of, verdicts_of
+from vaka_operator.status.predictor import Part
+
+ASLEEP_S = 0.5
+"""How often the routers of a service without pods are asked whether a request waits."""
+COUNTING_S = 2.0
+"""How often they are asked where what they count decides."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
-    """What the service consists of now, and why that is not what it should be."""
+    """What the service consists of now."""
 
-    model: Model | None = None
-    deployment: JSON | None = None
-    obstacle: Finding | None = None
+    predictor: Made
+    shared: traffic.Shared
+    scaling: Scaling | None
 
 
 async def reconcile(world: World, namespace: str, name: str) -> Outcome:
     """Make the InferenceService's children what they should be, and its status what they are."""
     resource = await world.cluster.get("InferenceService", namespace, name)
     if resource is None or "deletionTimestamp" in resource["metadata"]:
+        world.histories.pop((namespace, name), None)
         return GONE
     service = msgspec.convert(resource, InferenceService)
     made = await _act(world, owner_of(resource), service)
     seen = await _observe(world, resource, service, made)
-    status, verdict = status_of(seen)
+    verdicts = verdicts_of(seen)
+    status = status_of(seen, verdicts)
     await publish(world, resource, status, before=seen.previous.conditions)
-    if verdict.finding.reason is Reason.POD_REFUSED and made.deployment:
-        await children.nudge(world.cluster, made.deployment)
-    return Outcome(status.state, None if verdict.settled else pause(verdict.finding))
+    await _nudge(world, made, verdicts)
+    return Outcome(status.state, _again(service.spec, made, verdicts))
 
 
 async def _act(world: World, owner: Owner, service: InferenceService) -> _Made:
-    """Make the service; what serves already goes on where something new cannot be had yet."""
-    live: JSON | None = None
-    model: Model | None = None
-    try:
-        live = await children.own(world.cluster, owner, kind="Deployment", name=predictor_name(owner))
-        for manifest in surroundings(owner):
-            await children.ensure(world.cluster, owner, manifest)
-        model = await _model(world, owner, service.spec.predictor.model)
-        desired = _desired(world, owner, service, model)
-        made = await children.ensure(world.cluster, owner, desired)
-        return _Made(model=model, deployment=made)
-    except Obstacle as obstacle:
-        return _Made(model=model, deployment=live, obstacle=obstacle.finding)
+    """Make the predictor, then the way to it; what serves goes on where something new cannot be had yet."""
+    spec, previous = service.spec, service.status or InferenceServiceStatus()
+    live = await children.deployments_of(world.cluster, owner)
+    pods = await children.pods_of(world.cluster, owner) if routing.ROUTER in live else []
+    routers = await routing.look(world, owner.of(routing.ROUTER), pods)
+    asked = live["predictor"]["spec"].get("replicas", 1) if "predictor" in live else None
+    predictor = await predictors.act(
+        world,
+        owner.of("predictor"),
+        spec.predictor,
+        lambda: _model(world, owner, spec.predictor.model),
+        live=live.get("predictor"),
+        replicas=_replicas(world, owner, spec, asked, routers),
+        closed=routing.is_closed(spec, previous),
+    )
+    woken = _woken(previous.scaling, asked, predictor)
+    scene = traffic.Scene(
+        world=world, owner=owner, service=service, live=live, routers=routers, predictor=predictor
+    )
+    shared = await traffic.share(scene, lambda model: _model(world, owner, model))
+    return _Made(predictor=predictor, shared=shared, scaling=woken)
 
 
-def _desired(world: World, owner: Owner, service: InferenceService, model: Model) -> JSON:
-    try:
-        return deployment(owner, service.spec.predictor, model, world.config)
-    except ValueError as error:
-        raise Obstacle(Finding(Reason.INVALID_SPEC, str(error))) from error
+def _replicas(
+    world: World, owner: Owner, spec: InferenceServiceSpec, asked: int | None, routers: routing.Routers
+) -> int:
+    history = world.histories.setdefault((owner.namespace, owner.name), scaling.History())
+    return scaling.replicas(spec.predictor, asked, routers.load, history, time.monotonic())
+
+
+def _woken(previous: Scaling | None, asked: int | None, predictor: Made) -> Scaling | None:
+    """When the service was woken from zero pods the last time, and how long that took."""
+    moment = datetime.now(UTC)
+    if asked == 0 and predictor.replicas > 0:
+        return Scaling(woken_at=moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+    waits = previous and previous.woken_at and previous.cold_start_milliseconds is None
+    if previous and previous.woken_at and waits and predictor.serves:
+        took = moment - datetime.fromisoformat(previous.woken_at)
+        return msgspec.structs.replace(previous, cold_start_milliseconds=round(took.total_seconds() * 1000))
+    return previous
 
 
 async def _model(world: World, owner: Owner, given: PredictorModel) -> Model:
@@ -106,23 +142,51 @@ def _unpublished(name: str, job: TrainingJob) -> Finding:
 
 
 async def _observe(world: World, resource: JSON, service: InferenceService, made: _Made) -> Seen:
-    cluster, owner = world.cluster, owner_of(resource)
-    pods = await children.pods_of(cluster, owner) if made.deployment else []
-    waiting = unready(pods)
-    running = [pod for pod in waiting if podstatus.running_since(pod, SERVER)]
-    pod = podstatus.newest(waiting)
-    stuck = pod if pod is not None and pod not in running else None
+    owner, shared = owner_of(resource), made.shared
+    pods = await children.pods_of(world.cluster, owner)
+    router = shared.way.router
+
+    async def observed(part: str, made: Made) -> Part:
+        return await predictors.observe(world, owner.of(part), made, pods)
+
     return Seen(
-        spec=service.spec.predictor,
         previous=service.status or InferenceServiceStatus(),
-        url=url(owner),
         generation=resource["metadata"]["generation"],
         now=now(),
-        model=made.model,
-        deployment=made.deployment,
-        pods=pods,
-        reports={p["metadata"]["name"]: await cluster.report(p, port=HTTP_PORT) for p in running if p is pod},
-        claims=await children.claims_of(cluster, stuck) if stuck else {},
-        events=await children.events_about(cluster, stuck) if stuck else [],
-        obstacle=made.obstacle,
+        predictor=await observed("predictor", made.predictor),
+        canary=await observed("canary", shared.canary) if shared.canary else None,
+        ingress=Ingress(
+            url=url(owner, secure=bool(service.spec.router and service.spec.router.tls)),
+            router=await observed(routing.ROUTER, router) if router else None,
+            leads=shared.way.leads,
+            obstacle=shared.way.obstacle,
+        ),
+        rollout=shared.rollout,
+        scaling=made.scaling,
     )
+
+
+async def _nudge(world: World, made: _Made, verdicts: Verdicts) -> None:
+    """Have refused pods tried again soon."""
+    parts = {
+        "predictor": (made.predictor, verdicts.predictor),
+        "canary": (made.shared.canary, verdicts.canary),
+        "router": (made.shared.way.router, verdicts.ingress),
+    }
+    for part, verdict in parts.values():
+        if part and part.deployment and verdict and verdict.finding.reason is Reason.POD_REFUSED:
+            await children.nudge(world.cluster, part.deployment)
+
+
+def _again(spec: InferenceServiceSpec, made: _Made, verdicts: Verdicts) -> float | None:
+    """When to look again at the latest: routers tell of nothing by themselves."""
+    if made.predictor.replicas == 0:
+        return ASLEEP_S
+    waits = [pause(verdict.finding) for verdict in verdicts if not verdict.settled]
+    if spec.predictor.min_replicas == 0 or scaling.is_counted(spec.predictor):
+        waits.append(COUNTING_S)
+    if made.shared.way.router:
+        waits.append(LATER_S)
+    if made.shared.way.router is None and not made.shared.way.leads:
+        waits.append(pause(verdicts.ingress.finding))
+    return min(waits, default=None)

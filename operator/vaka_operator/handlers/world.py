@@ -1,7 +1,7 @@
 """What every reconcile has at hand, and how it reports."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,6 +13,7 @@ from vaka.api.types import Condition
 from vaka_operator.cluster import Cluster
 from vaka_operator.config import Config
 from vaka_operator.manifests.meta import JSON
+from vaka_operator.scaling import History
 from vaka_operator.status.conditions import Finding
 from vaka_operator.status.events import event, news
 
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 class World:
     cluster: Cluster
     config: Config
+    histories: dict[tuple[str, str], History] = field(default_factory=dict)
+    """What the routers of each service counted lately, by its namespace and name."""
 
 
 @dataclass(frozen=True)

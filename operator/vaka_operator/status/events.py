@@ -28,6 +28,7 @@ NORMAL = {
     Reason.WAITING_FOR_TRAINING_JOB,
     Reason.LOADING_MODEL,
     Reason.ROLLING_OUT,
+    Reason.SCALED_TO_ZERO,
     Reason.READY,
 }
 LONGEST_NOTE = 1024

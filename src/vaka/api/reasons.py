@@ -264,4 +264,10 @@ class Reason(StrEnum):
         "Read its last lines in the message.",
     )
     ROLLING_OUT = "RollingOut", "Ready", "Pods are being replaced.", "Nothing."
+    SCALED_TO_ZERO = (
+        "ScaledToZero",
+        "Ready",
+        "Nobody has asked for a while, so no pod runs; the next request starts one and waits for it.",
+        "Nothing; minReplicas: 1 keeps a pod.",
+    )
     READY = "Ready", "Ready", "All pods serve the model.", "Nothing."

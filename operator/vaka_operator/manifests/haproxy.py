@@ -1,0 +1,306 @@
+"""The configuration of a service's router (HAProxy 2.6): https://docs.haproxy.org/2.6/configuration.html
+
+A request goes straight to a Service of the pods that it is for. Where no connection can be had, or a pod
+dies before it answers, the request is sent again through a second proxy inside of HAProxy, `held`, which does
+nothing but try to connect for as long as requests are held. So one request reaches at most RESENT + 1 pods,
+however long it waits: a request that kills its pod does not go on to kill all others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vaka.api.contract import ADMIN_PORT, GRPC_PORT, HTTP_PORT
+from vaka.api.router import HeaderMatch, Jwt, RouterSpec
+from vaka_operator.manifests.quantity import in_bytes
+
+RESENT = 2
+"""How often a request is sent again, at most."""
+CONNECT_MS = 200
+"""How long a connection may take, and how long to wait before the next try."""
+CANARY_HOLD_S = 2
+"""How long a request waits for a canary that has just gone, before the predictor gets it."""
+SPARE_S = 5
+"""The router waits this much longer than a server may take: the server's own answer says more."""
+REUSES = 1000
+"""How often a connection is used: each new one may lead to another pod, so new pods get their part."""
+
+KEYS_FILE = "/etc/vaka/api-keys/keys"
+JWT_FILE = "/etc/vaka/jwt/key"
+JWT_ENV = "VAKA_JWT_SECRET"
+TLS_FILE = "/etc/vaka/tls/tls.crt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a router is to do. Addresses are those of Services, without port."""
+
+    router: RouterSpec
+    predictor: str
+    canary: str | None = None
+    headers: Sequence[HeaderMatch] = ()
+    timeout_s: int = 60
+    hold_s: int
+    """How long a request waits for a pod that takes it."""
+    token_digest: str
+    """SHA-256, in hexadecimal, of the Authorization header that may read and set the state."""
+
+
+def configuration(settings: Settings) -> str:
+    """haproxy.cfg; the part of the canary is not in it, for that changes without a restart."""
+    sections = [
+        _global(settings),
+        _defaults(settings),
+        _frontend(settings),
+        *_component("predictor", settings.predictor, settings),
+        *(_component("canary", settings.canary, settings) if settings.canary else []),
+        *([_rates()] if settings.router.rate_limit else []),
+        _admin(settings),
+    ]
+    return "\n\n".join("\n    ".join(section) for section in sections) + "\n"
+
+
+def initial_state(canary_percent: int) -> str:
+    """What a router begins with until it is told otherwise."""
+    return f"global\n    set-var proc.canary_percent int({canary_percent})\n"
+
+
+def _global(settings: Settings) -> list[str]:
+    shared_secret = is_shared(settings.router.auth.jwt) if settings.router.auth else False
+    return [
+        "global",
+        "log stdout format raw daemon notice",
+        "maxconn 4096",
+        "nbthread 1",
+        "hard-stop-after 60s",
+        f"tune.bufsize {in_bytes(settings.router.buffer_size)}",
+        "stats socket /tmp/haproxy.sock mode 600 level admin expose-fd listeners",
+        "ssl-load-extra-del-ext",
+        "ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",
+        "set-var proc.last_request date()",
+        *([f"set-var proc.jwt_secret env({JWT_ENV})"] if shared_secret else []),
+    ]
+
+
+def _defaults(settings: Settings) -> list[str]:
+    return [
+        "defaults",
+        "mode http",
+        "log global",
+        "option dontlog-normal",
+        f"timeout connect {CONNECT_MS}ms",
+        "timeout client 75s",
+        f"timeout server {settings.hold_s + settings.timeout_s + SPARE_S}s",
+        "timeout http-request 30s",
+        "timeout http-keep-alive 75s",
+        "http-reuse always",
+        "option redispatch 1",
+        "option abortonclose",
+        "option idle-close-on-response",
+        *_errors(),
+    ]
+
+
+def _errors() -> list[str]:
+    told = {
+        400: "the router cannot read this request",
+        408: "the request did not come in time",
+        500: "internal error of the router",
+        502: "the pod that had this request ended before it answered",
+        503: "no pod took this request in time",
+        504: "the pod that has this request did not answer in time",
+    }
+    later = {503: " hdr retry-after 1"}
+    return [
+        f"http-error status {status} content-type application/json "
+        f'string \'{{"error":"{message}"}}\'{later.get(status, "")}'
+        for status, message in told.items()
+    ]
+
+
+def _frontend(settings: Settings) -> list[str]:
+    secure = f" ssl crt {TLS_FILE} alpn h2,http/1.1" if settings.router.tls else ""
+    return [
+        "frontend public",
+        *(f"bind :{port}{secure}" for port in (HTTP_PORT, GRPC_PORT)),
+        "acl grpc hdr_beg(content-type) -i application/grpc",
+        *_authentication(settings.router),
+        *_limits(settings.router),
+        "http-request set-var(proc.last_request) date()",
+        *(_split(settings.headers) if settings.canary else []),
+        "use_backend predictor-grpc if grpc",
+        "default_backend predictor-http",
+    ]
+
+
+def _split(headers: Sequence[HeaderMatch]) -> list[str]:
+    matches = [f"acl match{i} hdr({h.name}) -m str -- '{h.value}'" for i, h in enumerate(headers)]
+    every = " ".join(f"match{i}" for i in range(len(headers)))
+    return [
+        "http-request set-var(txn.dice) rand(100),sub(proc.canary_percent)",
+        "http-request set-var(txn.canary) bool(true) if { var(txn.dice) -m int lt 0 }",
+        *matches,
+        *([f"http-request set-var(txn.canary) bool(true) if {every}"] if headers else []),
+        "acl canary var(txn.canary) -m bool",
+        "use_backend canary-grpc if canary grpc",
+        "use_backend canary-http if canary",
+    ]
+
+
+def _authentication(router: RouterSpec) -> list[str]:
+    if router.auth is None:
+        return []
+    if router.auth.jwt is None:
+        unknown = f"unless {{ http_auth_bearer -m str -f {KEYS_FILE} }}"
+        return [_answer(401, "send an API key that is known: Authorization: Bearer KEY", unknown)]
+    return _token(router.auth.jwt)
+
+
+def _token(jwt: Jwt) -> list[str]:
+    key = "proc.jwt_secret" if is_shared(jwt) else f'"{JWT_FILE}"'
+    claims = {"iss": jwt.issuer, "aud": jwt.audience}
+    holds = [
+        f"{{ var(txn.token),jwt_header_query('$.alg') -m str -- {jwt.algorithm} }}",
+        f'{{ var(txn.token),jwt_verify("{jwt.algorithm}",{key}) -m int 1 }}',
+        *(
+            f"{{ var(txn.token),jwt_payload_query('$.{name}') -m str -- '{value}' }}"
+            for name, value in claims.items()
+            if value
+        ),
+    ]
+    return [
+        "http-request set-var(txn.token) http_auth_bearer",
+        "http-request set-var(txn.now) date()",
+        "http-request set-var(txn.left) var(txn.token),jwt_payload_query('$.exp','int'),sub(txn.now)",
+        "http-request set-var(txn.early) var(txn.token),jwt_payload_query('$.nbf','int'),sub(txn.now)",
+        _answer(401, "send a valid token: Authorization: Bearer TOKEN", f"unless {' '.join(holds)}"),
+        _answer(401, "the token has expired", "unless { var(txn.left) -m int gt 0 }"),
+        _answer(401, "the token is not valid yet", "if { var(txn.early) -m int gt 0 }"),
+    ]
+
+
+def is_shared(jwt: Jwt | None) -> bool:
+    """Whether tokens are signed with a secret that the router knows, too."""
+    return jwt is not None and jwt.algorithm.startswith("HS")
+
+
+def _limits(router: RouterSpec) -> list[str]:
+    lines: list[str] = []
+    if router.rate_limit:
+        client = "http_auth_bearer,sha1" if router.auth else "src,sha1"
+        most = router.rate_limit.requests_per_second
+        lines += [
+            f"http-request track-sc0 {client} table rates",
+            _answer(
+                429,
+                f"one client may send {most} requests a second",
+                f"if {{ sc_http_req_rate(0) gt {most} }}",
+            ),
+        ]
+    if router.max_request_size is not None:
+        size = in_bytes(router.max_request_size)
+        lines += [
+            _answer(
+                411,
+                "say how large the body is: Content-Length",
+                "if !grpc METH_POST { req.hdr_cnt(content-length) eq 0 }",
+            ),
+            _answer(413, f"the body may have {size} bytes at most", f"if {{ req.body_size gt {size} }}"),
+        ]
+    return lines
+
+
+def _answer(status: int, message: str, condition: str) -> str:
+    more = {401: " hdr www-authenticate Bearer", 429: " hdr retry-after 1"}.get(status, "")
+    return (
+        f"http-request return status {status} content-type application/json "
+        f'string \'{{"error":"{message}"}}\'{more} {condition}'
+    )
+
+
+def _component(name: str, address: str, settings: Settings) -> list[list[str]]:
+    return [
+        section
+        for protocol, port in (("http", HTTP_PORT), ("grpc", GRPC_PORT))
+        for section in _upstream(name, protocol, _at(address, _SERVICE_PORTS[port]), settings)
+    ]
+
+
+_SERVICE_PORTS = {HTTP_PORT: 80, GRPC_PORT: GRPC_PORT}
+"""What the Services of the pods call their ports."""
+
+
+def _at(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _upstream(component: str, protocol: str, address: str, settings: Settings) -> list[list[str]]:
+    """Straight to the pods, and the long way for requests that found none."""
+    name, proto = f"{component}-{protocol}", " proto h2" if protocol == "grpc" else ""
+    is_canary = component == "canary"
+    hold_s = CANARY_HOLD_S if is_canary else settings.hold_s
+    check = f" check addr {settings.canary} port 80 inter 250ms fall 1 rise 1" if is_canary else ""
+    track = f" track {name}/pods" if is_canary else ""
+    straight = [
+        f"backend {name}",
+        f"retries {RESENT + is_canary}",
+        "retry-on conn-failure empty-response",
+        *(["option httpchk GET /v2/health/ready"] if is_canary else []),
+        f"http-response set-header vaka-component {component} unless {{ srv_name fallback }}",
+        f"server pods {address}{proto} weight 256 max-reuse {REUSES}{check}",
+        f"server held abns@held-{name}{proto} weight 1{track}",
+        *([f"server fallback abns@held-predictor-{protocol}{proto} backup"] if is_canary else []),
+    ]
+    entrance = [
+        f"frontend held-{name}",
+        f"bind abns@held-{name}{proto}",
+        f"default_backend held-{name}",
+    ]
+    # An empty answer of 502 or 503 makes the first proxy send the request again.
+    held = [
+        f"backend held-{name}",
+        f"retries {hold_s * 1000 // CONNECT_MS}",
+        "retry-on conn-failure",
+        "errorfile 502 /dev/null",
+        *(["errorfile 503 /dev/null"] if is_canary else []),
+        f"server pods {address}{proto} max-reuse {REUSES}",
+    ]
+    return [straight, entrance, held]
+
+
+def _rates() -> list[str]:
+    return ["backend rates", "stick-table type binary len 20 size 100k expire 10s store http_req_rate(1s)"]
+
+
+def _admin(settings: Settings) -> list[str]:
+    components = ["predictor", *(["canary"] if settings.canary else [])]
+    return [
+        "frontend admin",
+        f"bind :{ADMIN_PORT}",
+        "http-request return status 200 content-type text/plain string ok if { path /healthz }",
+        "http-request use-service prometheus-exporter if { path /metrics }",
+        _answer(
+            401,
+            "this is for the operator",
+            f"unless {{ req.hdr(authorization),sha2(256),hex -m str -i {settings.token_digest} }}",
+        ),
+        "http-request set-var(proc.canary_percent) url_param(canary),add(0) if METH_PUT",
+        "http-request return status 200 content-type application/json lf-string "
+        f"'{{{_state(components)}}}' if {{ path /state }}",
+    ]
+
+
+def _state(components: Sequence[str]) -> str:
+    """The state as JSON, without its outer braces; for each component the figures of HTTP and gRPC."""
+    figures = {"inFlight": "be_conn(%s)", "waiting": "be_conn(held-%s)", "rate": "be_sess_rate(%s)"}
+
+    def both(component: str, fetch: str) -> str:
+        return ",".join(f"%[{fetch % f'{component}-{protocol}'}]" for protocol in ("http", "grpc"))
+
+    parts = [
+        '"canaryPercent":%[var(proc.canary_percent)]',
+        '"idleSeconds":%[date(),sub(proc.last_request)]',
+    ]
+    for component in components:
+        told = ",".join(f'"{name}":[{both(component, fetch)}]' for name, fetch in figures.items())
+        parts.append(f'"{component}":{{{told}}}')
+    return ",".join(parts)
