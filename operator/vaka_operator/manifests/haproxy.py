@@ -91,6 +91,7 @@ def _defaults(settings: Settings) -> list[str]:
         "timeout client 75s",
         f"timeout server {settings.hold_s + settings.timeout_s + SPARE_S}s",
         "timeout http-request 30s",
+        "timeout check 2s",
         "timeout http-keep-alive 75s",
         "http-reuse always",
         "option redispatch 1",
@@ -123,6 +124,9 @@ def _frontend(settings: Settings) -> list[str]:
         "frontend public",
         *(f"bind :{port}{secure}" for port in (HTTP_PORT, GRPC_PORT)),
         "acl grpc hdr_beg(content-type) -i application/grpc",
+        # Only what is here as a whole can be sent again, and refused so that the client reads why.
+        # Reflection is a dialogue, which does not end first.
+        "http-request wait-for-body time 30s unless { path_beg /grpc.reflection. }",
         *_authentication(settings.router),
         *_limits(settings.router),
         "http-request set-var(proc.last_request) date()",
