@@ -95,7 +95,7 @@ def replicas(spec: PredictorSpec, live: int | None, load: Load | None, history: 
 def recommended(spec: PredictorSpec, current: int, value: float) -> int:
     """The number of pods whose metric would be at its target, within the bounds of the spec."""
     ratio = value / (target(spec) * current)
-    wanted = current if abs(ratio - 1) <= TOLERANCE else math.ceil(ratio * current - 1e-9)
+    wanted = current if abs(ratio - 1) <= TOLERANCE + 1e-9 else math.ceil(ratio * current - 1e-9)
     return min(max(wanted, spec.min_replicas, 1), spec.most_replicas)
 
 

@@ -51,12 +51,14 @@ class Verdicts:
     predictor: Verdict
     ingress: Verdict
     canary: Verdict | None = None
+    reachable: bool = True
+    """The public Service leads to pods that answer, if not to those that it should lead to."""
 
     @property
     def ready(self) -> Verdict:
         """Whether predictions are answered, and what is not as it should be."""
         asleep = self.predictor.finding.reason is Reason.SCALED_TO_ZERO
-        answered = (self.predictor.serving or asleep) and self.ingress.serving
+        answered = (self.predictor.serving or asleep) and self.reachable
         by_weight = sorted(self, key=lambda verdict: not verdict.blocked)
         telling = next((v for v in by_weight if not v.settled), self.predictor)
         return replace(telling, serving=answered)
@@ -66,9 +68,11 @@ class Verdicts:
 
 
 def verdicts_of(seen: Seen) -> Verdicts:
+    ingress = _ingress(seen.ingress)
     return Verdicts(
         predictor=judge(seen.predictor),
-        ingress=_ingress(seen.ingress),
+        ingress=ingress,
+        reachable=ingress.serving or not (seen.ingress.leads or seen.ingress.obstacle),
         canary=_named("canary", judge(seen.canary)) if seen.canary else None,
     )
 
@@ -106,6 +110,9 @@ def _claims(verdicts: Verdicts) -> list[Claim]:
 
 
 def _ingress(ingress: Ingress) -> Verdict:
+    if ingress.router is None and not ingress.leads and not ingress.obstacle:
+        told = "the Service leads to the router until the pods answer"
+        return Verdict(serving=True, finding=Finding(Reason.ROLLING_OUT, told))
     if ingress.router is None:
         finding = ingress.obstacle or Finding(Reason.READY, "the Service leads to the pods")
         return Verdict(
