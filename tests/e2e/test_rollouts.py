@@ -140,6 +140,7 @@ class Service:
 
 NOTHING_FAILED: JSON = {
     **dict.fromkeys(("connect", "read", "write", "timeout", "status", "p99_ms"), 0),
+    "failed": 0,
     "failures": [],
 }
 

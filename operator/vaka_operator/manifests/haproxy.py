@@ -13,7 +13,7 @@ from vaka.api.contract import ADMIN_PORT, GRPC_PORT, HTTP_PORT
 from vaka.api.router import HeaderMatch, Jwt, RouterSpec
 from vaka_operator.manifests.quantity import in_bytes
 
-RESENT = 2
+RESENT = 4
 """How often a request is sent again, at most."""
 CONNECT_MS = 200
 """How long a connection may take, and how long to wait before the next try."""
@@ -21,8 +21,12 @@ CANARY_HOLD_S = 2
 """How long a request waits for a canary that has just gone, before the predictor gets it."""
 SPARE_S = 5
 """The router waits this much longer than a server may take: the server's own answer says more."""
-REUSES = 1000
-"""How often a connection is used: each new one may lead to another pod, so new pods get their part."""
+REUSES = {"http": 1000, "grpc": 0}
+"""How often a connection is used again: each new one may lead to another pod, so new pods get their part.
+
+HTTP/2 ones are not: where a server says goodbye (GOAWAY) while several requests share a connection, HAProxy
+2.6 cuts answers off.
+"""
 
 KEYS_FILE = "/etc/vaka/api-keys/keys"
 JWT_FILE = "/etc/vaka/jwt/key"
@@ -250,7 +254,7 @@ def _upstream(component: str, protocol: str, address: str, settings: Settings) -
         "retry-on conn-failure empty-response",
         *(["option httpchk GET /v2/health/ready"] if is_canary else []),
         f"http-response set-header vaka-component {component} unless {{ srv_name fallback }}",
-        f"server pods {address}{proto} weight 256 max-reuse {REUSES}{check}",
+        f"server pods {address}{proto} weight 256 max-reuse {REUSES[protocol]}{check}",
         f"server held abns@held-{name}{proto} weight 1{track}",
         *([f"server fallback abns@held-predictor-{protocol}{proto} backup"] if is_canary else []),
     ]
@@ -266,7 +270,7 @@ def _upstream(component: str, protocol: str, address: str, settings: Settings) -
         "retry-on conn-failure",
         "errorfile 502 /dev/null",
         *(["errorfile 503 /dev/null"] if is_canary else []),
-        f"server pods {address}{proto} max-reuse {REUSES}",
+        f"server pods {address}{proto} max-reuse {REUSES[protocol]}",
     ]
     return [straight, entrance, held]
 

@@ -33,7 +33,7 @@ def main() -> None:
             except grpc.RpcError as error:
                 failures.append(f"{error.code().name}: {error.details()}")
             requests += 1
-    print(json.dumps({"requests": requests, "failures": failures}))
+    print(json.dumps({"requests": requests, "failed": len(failures), "failures": failures[:5]}))
 
 
 if __name__ == "__main__":
