@@ -20,11 +20,12 @@ from vaka_operator import scaling
 from vaka_operator.handlers import children, predictors, routing, traffic
 from vaka_operator.handlers.children import Obstacle
 from vaka_operator.handlers.predictors import Made
-from vaka_operator.handlers.world import GONE, LATER_S, Outcome, World, now, pause, publish
+from vaka_operator.handlers.world import GONE, LATER_S, Memory, Outcome, World, now, pause, publish
 from vaka_operator.manifests.deployment import Model
 from vaka_operator.manifests.meta import JSON, Owner, owner_of
 from vaka_operator.manifests.service import url
 from vaka_operator.manifests.storage import model_folder
+from vaka_operator.status import rollouts
 from vaka_operator.status.conditions import Finding, is_true
 from vaka_operator.status.inferenceservices import Ingress, Seen, Verdicts, status_of, verdicts_of
 from vaka_operator.status.predictor import Part
@@ -48,14 +49,15 @@ async def reconcile(world: World, namespace: str, name: str) -> Outcome:
     """Make the InferenceService's children what they should be, and its status what they are."""
     resource = await world.cluster.get("InferenceService", namespace, name)
     if resource is None or "deletionTimestamp" in resource["metadata"]:
-        world.histories.pop((namespace, name), None)
+        world.memories.pop((namespace, name), None)
         return GONE
     service = msgspec.convert(resource, InferenceService)
     made = await _act(world, owner_of(resource), service)
     seen = await _observe(world, resource, service, made)
     verdicts = verdicts_of(seen)
     status = status_of(seen, verdicts)
-    await publish(world, resource, status, before=seen.previous.conditions)
+    news = rollouts.news(seen.previous.canary, status.canary)
+    await publish(world, resource, status, before=seen.previous.conditions, more=news)
     await _nudge(world, made, verdicts)
     return Outcome(status.state, _again(service.spec, made, verdicts))
 
@@ -87,8 +89,8 @@ async def _act(world: World, owner: Owner, service: InferenceService) -> _Made:
 def _replicas(
     world: World, owner: Owner, spec: InferenceServiceSpec, asked: int | None, routers: routing.Routers
 ) -> int:
-    history = world.histories.setdefault((owner.namespace, owner.name), scaling.History())
-    return scaling.replicas(spec.predictor, asked, routers.load, history, time.monotonic())
+    memory = world.memories.setdefault((owner.namespace, owner.name), Memory())
+    return scaling.replicas(spec.predictor, asked, routers.load, memory.history, time.monotonic())
 
 
 def _woken(previous: Scaling | None, asked: int | None, predictor: Made) -> Scaling | None:
@@ -184,6 +186,8 @@ def _again(spec: InferenceServiceSpec, made: _Made, verdicts: Verdicts) -> float
         return ASLEEP_S
     waits = [pause(verdict.finding) for verdict in verdicts if not verdict.settled]
     if spec.predictor.min_replicas == 0 or scaling.is_counted(spec.predictor):
+        waits.append(COUNTING_S)
+    if spec.canary and spec.canary.gates:
         waits.append(COUNTING_S)
     if made.shared.way.router:
         waits.append(LATER_S)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from vaka.api.inferenceservice import (
+    CanarySpec,
     CanaryStatus,
     InferenceService,
     InferenceServiceSpec,
@@ -15,10 +16,10 @@ from vaka.api.inferenceservice import (
 from vaka_operator.handlers import predictors, routing
 from vaka_operator.handlers.predictors import Made
 from vaka_operator.handlers.routing import ROUTER, Routers, Way
-from vaka_operator.handlers.world import World
+from vaka_operator.handlers.world import Memory, World, now
 from vaka_operator.manifests.deployment import SERVER, Model
-from vaka_operator.manifests.meta import JSON, Owner
-from vaka_operator.status import rollouts
+from vaka_operator.manifests.meta import JSON, Owner, fingerprint
+from vaka_operator.status import gates, rollouts
 from vaka_operator.status.predictor import is_rolled_out
 
 CANARY = "canary"
@@ -61,9 +62,7 @@ async def share(scene: Scene, find: Find) -> Shared:
     if scene.spec.canary is None and CANARY in scene.live:
         return await _retire(scene)
     canary = await _canary(scene, find) if scene.spec.canary else None
-    rollout = (
-        rollouts.wanted(scene.spec.canary, serves=canary.serves) if scene.spec.canary and canary else None
-    )
+    rollout = _rollout(scene, scene.spec.canary, canary) if scene.spec.canary and canary else None
     router = await _router(scene, canary, rollout) if scene.spec.needs_router else None
     way = await routing.lead(scene.world, scene.owner, scene.spec, predictor=scene.predictor, router=router)
     if rollout and router:
@@ -71,6 +70,26 @@ async def share(scene: Scene, find: Find) -> Shared:
     if router is None and way.leads and ROUTER in scene.live:
         await routing.remove(scene.world, scene.owner.of(ROUTER))
     return Shared(way=way, canary=canary, rollout=rollout)
+
+
+def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus:
+    """What the canary shall have now: what the spec says, or what its gates come to."""
+    if spec.gates is None:
+        return rollouts.wanted(spec, serves=canary.serves)
+    memory = scene.world.memories.setdefault((scene.owner.namespace, scene.owner.name), Memory())
+    states, previous = scene.routers.states, scene.previous.canary
+    step = (previous.target, previous.step, previous.step_since) if previous else None
+    if memory.step != step:  # it came to this step just now, or the operator did
+        memory.step, memory.before = step, {name: state for name, state in states.items() if state}
+    return gates.decide(
+        spec.gates,
+        previous,
+        target=fingerprint(msgspec.to_builtins(spec)),
+        serves=canary.serves,
+        predictor=gates.measured("predictor", states, memory.before),
+        canary=gates.measured("canary", states, memory.before),
+        now=now(),
+    )
 
 
 async def _canary(scene: Scene, find: Find) -> Made:

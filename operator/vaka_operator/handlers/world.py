@@ -1,6 +1,7 @@
 """What every reconcile has at hand, and how it reports."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,16 +17,28 @@ from vaka_operator.manifests.meta import JSON
 from vaka_operator.scaling import History
 from vaka_operator.status.conditions import Finding
 from vaka_operator.status.events import event, news
+from vaka_operator.status.routers import RouterState
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Memory:
+    """What the routers of a service counted lately. It is lost with the operator, which then waits longer."""
+
+    history: History = field(default_factory=History)
+    step: tuple[str | None, int | None, str | None] | None = None
+    """Of the canary: which it is, its part of the traffic, and since when."""
+    before: dict[str, RouterState] = field(default_factory=dict)
+    """What each router said when that step began."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
     cluster: Cluster
     config: Config
-    histories: dict[tuple[str, str], History] = field(default_factory=dict)
-    """What the routers of each service counted lately, by its namespace and name."""
+    memories: dict[tuple[str, str], Memory] = field(default_factory=dict)
+    """Of each service, by its namespace and name."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +85,9 @@ async def publish(
     status: TrainingJobStatus | InferenceServiceStatus,
     *,
     before: list[Condition],
+    more: Sequence[Finding] = (),
 ) -> None:
-    """Write the status if it differs from the one read, with an event for each reason that is new.
+    """Write the status if it differs from the one read, with an event for each reason that is new, and more.
 
     Events go first and are named after what was read, so that being killed in between loses nothing
     and tells nothing twice.
@@ -82,7 +96,7 @@ async def publish(
     if new == resource.get("status"):
         return
     meta = resource["metadata"]
-    for finding in news(before, status.conditions):
+    for finding in [*news(before, status.conditions), *more]:
         where = (resource["kind"], meta["namespace"], meta["name"])
         logger.info("%s %s/%s: %s: %s", *where, finding.reason, finding.message)
         told = event(resource, finding, instance=world.config.instance, now=now())

@@ -81,6 +81,7 @@ def _global(settings: Settings) -> list[str]:
         "ssl-load-extra-del-ext",
         "ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",
         "set-var proc.last_request date()",
+        *(f"set-var proc.{name} int(0)" for part in _counted(settings) for name in _counters(part)),
         *([f"set-var proc.jwt_secret env({JWT_ENV})"] if shared_secret else []),
     ]
 
@@ -134,6 +135,7 @@ def _frontend(settings: Settings) -> list[str]:
         *_authentication(settings.router),
         *_limits(settings.router),
         "http-request set-var(proc.last_request) date()",
+        "http-request set-var(txn.start) date(0,ms)",
         *(_split(settings.headers) if settings.canary else []),
         "use_backend predictor-grpc if grpc",
         "default_backend predictor-http",
@@ -254,6 +256,7 @@ def _upstream(component: str, protocol: str, address: str, settings: Settings) -
         "retry-on conn-failure empty-response",
         *(["option httpchk GET /v2/health/ready"] if is_canary else []),
         f"http-response set-header vaka-component {component} unless {{ srv_name fallback }}",
+        *(_counting(component) if component in _counted(settings) else []),
         f"server pods {address}{proto} weight 256 max-reuse {REUSES[protocol]}{check}",
         f"server held abns@held-{name}{proto} weight 1{track}",
         *([f"server fallback abns@held-predictor-{protocol}{proto} backup"] if is_canary else []),
@@ -275,12 +278,34 @@ def _upstream(component: str, protocol: str, address: str, settings: Settings) -
     return [straight, entrance, held]
 
 
+def _counted(settings: Settings) -> list[str]:
+    """The components that are compared: without a canary there is nothing to compare."""
+    return ["predictor", "canary"] if settings.canary else []
+
+
+def _counters(component: str) -> list[str]:
+    return [f"{component}_{name}" for name in ("answers", "errors", "milliseconds")]
+
+
+def _counting(component: str) -> list[str]:
+    """Count answers and errors of a component, and the time until its headers came, for a canary's gates.
+
+    Errors are those that the server is to blame for; gRPC tells of them in a header of its own.
+    """
+    answers, errors, milliseconds = (f"proc.{name}" for name in _counters(component))
+    return [
+        f"http-after-response set-var({answers}) var({answers}),add(1)",
+        f"http-after-response set-var({milliseconds}) date(0,ms),sub(txn.start),add({milliseconds})",
+        f"http-after-response set-var({errors}) var({errors}),add(1) if {{ status ge 500 }} "
+        "|| { res.hdr(grpc-status) 2 4 13 14 15 } || { srv_name fallback }",
+    ]
+
+
 def _rates() -> list[str]:
     return ["backend rates", "stick-table type binary len 20 size 100k expire 10s store http_req_rate(1s)"]
 
 
 def _admin(settings: Settings) -> list[str]:
-    components = ["predictor", *(["canary"] if settings.canary else [])]
     return [
         "frontend admin",
         f"bind :{ADMIN_PORT}",
@@ -293,12 +318,12 @@ def _admin(settings: Settings) -> list[str]:
         ),
         "http-request set-var(proc.canary_percent) url_param(canary),add(0) if METH_PUT",
         "http-request return status 200 content-type application/json lf-string "
-        f"'{{{_state(components)}}}' if {{ path /state }}",
+        f"'{{{_state(_counted(settings))}}}' if {{ path /state }}",
     ]
 
 
-def _state(components: Sequence[str]) -> str:
-    """The state as JSON, without its outer braces; for each component the figures of HTTP and gRPC."""
+def _state(counted: Sequence[str]) -> str:
+    """The state as JSON, without its outer braces; lists have the figures of HTTP and gRPC."""
     figures = {"inFlight": "be_conn(%s)", "waiting": "be_conn(held-%s)", "rate": "be_sess_rate(%s)"}
 
     def both(component: str, fetch: str) -> str:
@@ -308,7 +333,9 @@ def _state(components: Sequence[str]) -> str:
         '"canaryPercent":%[var(proc.canary_percent)]',
         '"idleSeconds":%[date(),sub(proc.last_request)]',
     ]
-    for component in components:
-        told = ",".join(f'"{name}":[{both(component, fetch)}]' for name, fetch in figures.items())
-        parts.append(f'"{component}":{{{told}}}')
+    for component in counted or ["predictor"]:
+        told = [f'"{name}":[{both(component, fetch)}]' for name, fetch in figures.items()]
+        names = _counters(component) if component in counted else []
+        told += [f'"{name.split("_")[1]}":%[var(proc.{name})]' for name in names]
+        parts.append(f'"{component}":{{{",".join(told)}}}')
     return ",".join(parts)

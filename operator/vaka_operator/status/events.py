@@ -29,6 +29,8 @@ NORMAL = {
     Reason.LOADING_MODEL,
     Reason.ROLLING_OUT,
     Reason.SCALED_TO_ZERO,
+    Reason.CANARY_STEP,
+    Reason.CANARY_PROMOTED,
     Reason.READY,
 }
 LONGEST_NOTE = 1024

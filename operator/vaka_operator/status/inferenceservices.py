@@ -12,6 +12,7 @@ from vaka.api.inferenceservice import (
     TrafficTarget,
 )
 from vaka.api.reasons import Reason
+from vaka_operator.status import rollouts
 from vaka_operator.status.conditions import Claim, Finding, conditions
 from vaka_operator.status.predictor import Part, Verdict, component, judge
 
@@ -73,7 +74,7 @@ def verdicts_of(seen: Seen) -> Verdicts:
         predictor=judge(seen.predictor),
         ingress=ingress,
         reachable=ingress.serving or not (seen.ingress.leads or seen.ingress.obstacle),
-        canary=_named("canary", judge(seen.canary)) if seen.canary else None,
+        canary=_canary(seen.canary, seen.rollout) if seen.canary else None,
     )
 
 
@@ -124,6 +125,14 @@ def _ingress(ingress: Ingress) -> Verdict:
     if not ingress.leads and router.settled:
         return Verdict(serving=False, finding=Finding(Reason.ROLLING_OUT, "the Service turns to the router"))
     return replace(router, serving=router.serving and ingress.leads)
+
+
+def _canary(canary: Part, rollout: CanaryStatus | None) -> Verdict:
+    verdict = _named("canary", judge(canary))
+    decided = rollouts.finding(rollout)
+    if decided is None or not verdict.settled:
+        return verdict
+    return replace(verdict, finding=decided, serving=decided.reason is Reason.CANARY_PROMOTED)
 
 
 def _named(name: str, verdict: Verdict) -> Verdict:

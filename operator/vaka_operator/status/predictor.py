@@ -26,6 +26,8 @@ UNLOADABLE = {
     Reason.OUT_OF_MEMORY,
 }
 """What keeps a model from being loaded by pods that do run."""
+SETTLED = {Reason.READY, Reason.SCALED_TO_ZERO, Reason.CANARY_PROMOTED, Reason.CANARY_ROLLED_BACK}
+"""Where nothing is under way that would not wake us."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ class Verdict:
     @property
     def settled(self) -> bool:
         """Nothing is under way that would not wake us."""
-        return self.finding.reason in (Reason.READY, Reason.SCALED_TO_ZERO)
+        return self.finding.reason in SETTLED
 
 
 def unready(pods: Sequence[JSON]) -> list[JSON]:

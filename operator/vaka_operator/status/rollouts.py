@@ -1,8 +1,12 @@
 """What of the traffic a canary has, and why. Pure."""
 
 from vaka.api.inferenceservice import CanarySpec, CanaryStatus
+from vaka.api.reasons import Reason
+from vaka_operator.status.conditions import Finding
+from vaka_operator.status.gates import PROMOTED, ROLLED_BACK
 
 RETIRING = "Retiring"
+_REASONS = {PROMOTED: Reason.CANARY_PROMOTED, ROLLED_BACK: Reason.CANARY_ROLLED_BACK}
 
 
 def wanted(spec: CanarySpec, *, serves: bool) -> CanaryStatus:
@@ -40,3 +44,19 @@ def in_force(percent: int | None, previous: CanaryStatus | None, *, routed: bool
     if routed and percent is not None:
         return percent
     return previous.traffic_percent if previous else 0
+
+
+def finding(status: CanaryStatus | None) -> Finding | None:
+    """What its gates have decided of a canary for good."""
+    if status is None or status.phase not in _REASONS:
+        return None
+    return Finding(_REASONS[status.phase], f"canary: {status.message}")
+
+
+def news(before: CanaryStatus | None, after: CanaryStatus | None) -> list[Finding]:
+    """That a canary came to its next step; the end of its way is told by its condition."""
+    if before is None or after is None or after.step is None or before.target != after.target:
+        return []
+    if before.step is None or after.step <= before.step:
+        return []
+    return [Finding(Reason.CANARY_STEP, f"canary: {after.message}: it gets {after.step} %")]

@@ -13,6 +13,10 @@ class Figures(msgspec.Struct, rename="camel", frozen=True):
     in_flight: list[int] = []
     waiting: list[int] = []
     rate: list[int] = []
+    answers: int = 0
+    errors: int = 0
+    milliseconds: int = 0
+    """Since the router started; answers that came from nowhere else but the other component are errors."""
 
 
 class RouterState(msgspec.Struct, rename="camel", frozen=True):

@@ -221,7 +221,8 @@ class CanaryStatus(Resource, frozen=True):
     phase: Annotated[str, said("Waiting, Progressing, Promoted or RolledBack with gates; otherwise Manual.")]
     traffic_percent: Annotated[int, said("The part of the requests that it answers now.")]
     target: Annotated[str, said("Which canary this was decided for.")] | None = None
-    step_since: Annotated[str, said("When it came to this part (RFC 3339, UTC).")] | None = None
+    step: Annotated[int, said("The step of its gates that it is at.")] | None = None
+    step_since: Annotated[str, said("When it came to this step (RFC 3339, UTC).")] | None = None
     figures: CanaryFigures | None = None
     message: str | None = None
 

@@ -270,4 +270,22 @@ class Reason(StrEnum):
         "Nobody has asked for a while, so no pod runs; the next request starts one and waits for it.",
         "Nothing; minReplicas: 1 keeps a pod.",
     )
+    CANARY_STEP = (
+        "CanaryStep",
+        "CanaryPredictorReady",
+        "The canary has passed its gates and gets the next part of the traffic; told as an event.",
+        "Nothing.",
+    )
+    CANARY_PROMOTED = (
+        "CanaryPromoted",
+        "CanaryPredictorReady",
+        "The canary has passed all its gates and keeps the last part of the traffic.",
+        "Move spec.canary.predictor to spec.predictor, and take spec.canary out.",
+    )
+    CANARY_ROLLED_BACK = (
+        "CanaryRolledBack",
+        "CanaryPredictorReady Ready",
+        "The canary has not passed a gate and gets no traffic any more; the message has the figures.",
+        "Correct the model and change spec.canary, or take spec.canary out.",
+    )
     READY = "Ready", "Ready", "All pods serve the model.", "Nothing."
