@@ -59,6 +59,7 @@ RESOURCES = {
     "PersistentVolumeClaim": Resource("v1", "persistentvolumeclaims"),
     "ConfigMap": Resource("v1", "configmaps"),
     "HorizontalPodAutoscaler": Resource("autoscaling/v2", "horizontalpodautoscalers"),
+    "HTTPRoute": Resource("gateway.networking.k8s.io/v1", "httproutes"),
     "NetworkPolicy": Resource("networking.k8s.io/v1", "networkpolicies"),
     "PodDisruptionBudget": Resource("policy/v1", "poddisruptionbudgets"),
     "Event": Resource("events.k8s.io/v1", "events"),
@@ -107,6 +108,12 @@ class Cluster:
         query = {"labelSelector": selector} | ({"fieldSelector": fields} if fields else {})
         found = await self._call("GET", _path(kind, namespace), query=query)
         return found["items"] if found else []
+
+    async def knows(self, kind: str) -> bool:
+        """Whether the API server has objects of this kind."""
+        resource = RESOURCES[kind]
+        found = await self._call("GET", f"/apis/{resource.api_version}")
+        return bool(found and any(r["name"] == resource.plural for r in found["resources"]))
 
     async def create(self, manifest: JSON) -> JSON:
         """Create the object; Conflict where there is one of its name, Refused where a field is unknown."""

@@ -64,7 +64,7 @@ class Service:
                 "spec": spec,
             }
         )
-        self.settled()
+        self.settled(state=("Ready", "ScaledToZero"))
 
     @property
     def status(self) -> JSON:
@@ -89,10 +89,10 @@ class Service:
             status = resource.get("status", {})
             ingress = [c["status"] for c in status.get("conditions", []) if c["type"] == "IngressReady"]
             known = status.get("observedGeneration") == resource["metadata"]["generation"]
-            state = wanted.get("state", "Ready")
+            states = wanted.get("state", "Ready")
             given = {"canary": status.get("canary", {}).get("trafficPercent")}
             same = all(given[name] == value for name, value in wanted.items() if name in given)
-            return bool(known and status["state"] == state and ingress == ["True"] and same)
+            return bool(known and status["state"] in states and ingress == ["True"] and same)
 
         end = time.monotonic() + seconds
         while not is_settled(resource := self.team.get("isvc", self.name)):

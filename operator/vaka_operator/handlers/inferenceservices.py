@@ -162,6 +162,7 @@ async def _observe(world: World, resource: JSON, service: InferenceService, made
             router=await observed(routing.ROUTER, router) if router else None,
             leads=shared.way.leads,
             obstacle=shared.way.obstacle,
+            gateway=shared.way.gateway,
         ),
         rollout=shared.rollout,
         scaling=made.scaling,

@@ -59,6 +59,8 @@ class Way:
     """That is where it should lead."""
     router: Made | None = None
     obstacle: Finding | None = None
+    gateway: Finding | None = None
+    """Why a Gateway does not lead to the service."""
 
 
 async def look(world: World, owner: Owner, pods: Sequence[JSON]) -> Routers:

@@ -13,7 +13,7 @@ from vaka.api.inferenceservice import (
     InferenceServiceStatus,
     PredictorModel,
 )
-from vaka_operator.handlers import predictors, routing
+from vaka_operator.handlers import gateways, predictors, routing
 from vaka_operator.handlers.predictors import Made
 from vaka_operator.handlers.routing import ROUTER, Routers, Way
 from vaka_operator.handlers.world import Memory, World, now
@@ -67,6 +67,9 @@ async def share(scene: Scene, find: Find) -> Shared:
     way = await routing.lead(scene.world, scene.owner, scene.spec, predictor=scene.predictor, router=router)
     if rollout and router:
         rollout = await _converge(scene, rollout, router, way)
+    gateway = scene.spec.router.gateway if scene.spec.router else None
+    if router or ROUTER in scene.live:
+        way.gateway = await gateways.ensure(scene.world, scene.owner, gateway)
     if router is None and way.leads and ROUTER in scene.live:
         await routing.remove(scene.world, scene.owner.of(ROUTER))
     return Shared(way=way, canary=canary, rollout=rollout)

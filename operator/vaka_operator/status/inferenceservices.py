@@ -28,6 +28,8 @@ class Ingress:
     """The public Service leads to where it should."""
     obstacle: Finding | None = None
     """Why it cannot."""
+    gateway: Finding | None = None
+    """Why a Gateway does not lead to the service from outside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +71,12 @@ class Verdicts:
 
 
 def verdicts_of(seen: Seen) -> Verdicts:
-    ingress = _ingress(seen.ingress)
+    inside = _ingress(seen.ingress)
+    outside = seen.ingress.gateway if inside.settled else None
     return Verdicts(
         predictor=judge(seen.predictor),
-        ingress=ingress,
-        reachable=ingress.serving or not (seen.ingress.leads or seen.ingress.obstacle),
+        ingress=Verdict(serving=False, finding=outside) if outside else inside,
+        reachable=inside.serving or not (seen.ingress.leads or seen.ingress.obstacle),
         canary=_canary(seen.canary, seen.rollout) if seen.canary else None,
     )
 

@@ -270,6 +270,18 @@ class Reason(StrEnum):
         "Nobody has asked for a while, so no pod runs; the next request starts one and waits for it.",
         "Nothing; minReplicas: 1 keeps a pod.",
     )
+    GATEWAY_API_MISSING = (
+        "GatewayApiMissing",
+        "IngressReady Ready",
+        "spec.router.gateway is given, and the cluster does not know HTTPRoutes.",
+        "Install the Gateway API and a controller for it, or take gateway out.",
+    )
+    GATEWAY_PENDING = (
+        "GatewayPending",
+        "IngressReady Ready",
+        "The Gateway has not taken the service's HTTPRoute; the service can be reached inside the cluster.",
+        "Correct what the message names; the Gateway's own status says more.",
+    )
     CANARY_STEP = (
         "CanaryStep",
         "CanaryPredictorReady",

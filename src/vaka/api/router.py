@@ -94,6 +94,13 @@ class GatewayRef(Resource, frozen=True):
 class RouterSpec(Resource, frozen=True):
     """HAProxy pods in front of the service's pods; made where this is given or something needs it."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.tls) || !has(self.gateway)",
+            "give either tls or gateway: a Gateway has certificates of its own",
+        ),
+    )
+
     replicas: Annotated[int, Meta(ge=1, le=32, description="How many router pods there are.")] = 1
     tls: Annotated[RouterTls, said("Serve HTTPS, and nothing in plain text.")] | None = None
     auth: Annotated[RouterAuth, said("Who may send requests; default: all that reach the router.")] | None = (

@@ -40,6 +40,7 @@ APIS = {
     "pvc": "/api/v1/{}/persistentvolumeclaims",
     "service": "/api/v1/{}/services",
     "configmap": "/api/v1/{}/configmaps",
+    "httproute": "/apis/gateway.networking.k8s.io/v1/{}/httproutes",
     "hpa": "/apis/autoscaling/v2/{}/horizontalpodautoscalers",
     "quota": "/api/v1/{}/resourcequotas",
 }

@@ -1,6 +1,6 @@
 """Routers, canaries and scaling of InferenceServices against a real API server and its controllers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -203,3 +203,73 @@ async def test_settings_of_the_pods_become_flags_of_the_server(
     (container,) = namespace.get("deployment", "digits-predictor")["spec"]["template"]["spec"]["containers"]
     flags = ["--concurrency", "4", "--timeout", "20", "--max-batch-size", "8", "--max-latency", "5"]
     assert container["args"][-8:] == flags
+
+
+async def test_a_gateway_needs_an_api_that_the_cluster_has(
+    namespace: Any, inference_service: Any, serve: Reconcile, ready: Ready
+) -> None:
+    gateway = {"router": {"gateway": {"name": "web", "hostname": "digits.example"}}}
+    namespace.create("isvc", inference_service(model=STORED, beside=gateway))
+    await serve()
+    for component in ("predictor", "router"):
+        await ready(component)
+    service = await serve()
+    told = condition(service, "IngressReady")
+    assert (told["status"], told["reason"]) == ("False", "GatewayApiMissing")
+    assert condition(service, "Ready")["status"] == "True"
+
+
+@pytest.fixture
+def gateway_api(api: Any) -> Iterator[None]:
+    """As much of the Gateway API as an HTTPRoute needs."""
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": free, "status": free}}},
+    }
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": "httproutes.gateway.networking.k8s.io",
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
+        },
+        "spec": {
+            "group": "gateway.networking.k8s.io",
+            "scope": "Namespaced",
+            "names": {"kind": "HTTPRoute", "plural": "httproutes", "singular": "httproute"},
+            "versions": [version],
+        },
+    }
+    root = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    api("POST", root, definition)
+    yield
+    api("DELETE", f"{root}/httproutes.gateway.networking.k8s.io")
+
+
+@pytest.mark.usefixtures("gateway_api")
+async def test_a_gateway_leads_to_the_public_service_and_its_word_is_told(
+    namespace: Any, inference_service: Any, serve: Reconcile, ready: Ready, eventually: Any
+) -> None:
+    gateway = {"name": "web", "namespace": "infra", "hostname": "digits.example"}
+    namespace.create("isvc", inference_service(model=STORED, beside={"router": {"gateway": gateway}}))
+    await serve()
+    for component in ("predictor", "router"):
+        await ready(component)
+
+    def reason(service: JSON) -> str:
+        return str(condition(service, "IngressReady")["reason"])
+
+    await eventually(serve, lambda service: reason(service) == "GatewayPending")
+    spec = namespace.get("httproute", "digits")["spec"]
+    assert spec["parentRefs"] == [{"name": "web", "namespace": "infra"}]
+    assert spec["rules"] == [{"backendRefs": [{"name": "digits", "port": 80}]}]
+    accepted = {"parents": [{"conditions": [{"type": "Accepted", "status": "True"}]}]}
+    namespace.set_status("httproute", "digits", accepted)
+    assert reason(await serve()) == "Ready"
+    namespace.patch("isvc", "digits", {"spec": {"router": {"gateway": None}}})
+    await serve()
+    assert names(namespace, "httproute") == set()

@@ -212,3 +212,13 @@ def test_a_canary_that_cannot_be_loaded_takes_nothing_from_the_service(told: Tol
     assert status.components.canary is not None
     assert status.components.canary.model_status is not None
     assert status.components.canary.model_status.transition_status == "BlockedByFailedLoad"
+
+
+def test_a_gateway_that_does_not_lead_to_the_service_leaves_it_ready_inside(told: Told) -> None:
+    ready = router(deployment=deployment(**LOADED))
+    missing = Finding(Reason.GATEWAY_API_MISSING, "install it")
+    given = Ingress(url=URL, router=ready, gateway=missing)
+    status, _ = told(deployment=deployment(**LOADED), ingress=given)
+    assert is_true(status.conditions, "Ready")
+    assert not is_true(status.conditions, "IngressReady")
+    assert status.state == "GatewayApiMissing"
