@@ -50,6 +50,7 @@ class Backend:
         self.dies = False
         """It closes the connection instead of answering, like a process that is killed."""
         self.delay = 0.0
+        self.status = 200
 
     async def __aenter__(self) -> "Backend":
         self._server = await asyncio.start_server(self._answer, "127.0.0.1", self.port)
@@ -67,9 +68,11 @@ class Backend:
                 self.requests += not is_probe
                 if self.dies and not is_probe:
                     return
-                await asyncio.sleep(self.delay)
+                await asyncio.sleep(0 if is_probe else self.delay)
                 body = self.name.encode()
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+                status = 200 if is_probe else self.status
+                head = b"HTTP/1.1 %d Some\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+                writer.write(head + body)
                 await writer.drain()
 
 
@@ -428,3 +431,16 @@ async def test_what_comes_in_plain_text_to_a_tls_port_is_not_answered(
         assert (await client.post("/", content=b"{}")).text == "predictor"
     with pytest.raises(httpx.HTTPError):
         await asked(router, 1)
+
+
+async def test_answers_and_errors_are_counted_for_each_component(start: Start, predictor: Backend) -> None:
+    async with Backend("canary") as canary:
+        router = await start(predictor=predictor.port, canary=canary.port, percent=100)
+        assert await answers(router, 4) == {"canary": 4}
+        canary.status = 500
+        canary.delay = 0.05
+        await asked(router, 3)
+        found = router.state()
+    assert (found.canary.answers, found.canary.errors) == (7, 3)
+    assert 150 <= found.canary.milliseconds < 2000
+    assert found.predictor.answers == 0
