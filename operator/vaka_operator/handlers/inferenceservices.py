@@ -1,8 +1,10 @@
 """The reconcile of InferenceServices."""
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
@@ -25,13 +27,14 @@ from vaka_operator.manifests.deployment import Model
 from vaka_operator.manifests.meta import JSON, Owner, owner_of
 from vaka_operator.manifests.service import url
 from vaka_operator.manifests.storage import model_folder
+from vaka_operator.queue import Key
 from vaka_operator.status import rollouts
 from vaka_operator.status.conditions import Finding, is_true
 from vaka_operator.status.inferenceservices import Ingress, Seen, Verdicts, status_of, verdicts_of
 from vaka_operator.status.predictor import Part
 
 ASLEEP_S = 0.5
-"""How often the routers of a service without pods are asked whether a request waits."""
+"""How often a service without pods is looked at where nobody listens at its routers."""
 COUNTING_S = 2.0
 """How often they are asked where what they count decides."""
 
@@ -43,6 +46,8 @@ class _Made:
     predictor: Made
     shared: traffic.Shared
     scaling: Scaling | None
+    rings: Callable[[], Awaitable[bool]]
+    """Asks the routers whether a request waits for a pod."""
 
 
 async def reconcile(world: World, namespace: str, name: str) -> Outcome:
@@ -50,6 +55,7 @@ async def reconcile(world: World, namespace: str, name: str) -> Outcome:
     resource = await world.cluster.get("InferenceService", namespace, name)
     if resource is None or "deletionTimestamp" in resource["metadata"]:
         world.memories.pop((namespace, name), None)
+        _listen(world, namespace, name, None)
         return GONE
     service = msgspec.convert(resource, InferenceService)
     made = await _act(world, owner_of(resource), service)
@@ -59,7 +65,19 @@ async def reconcile(world: World, namespace: str, name: str) -> Outcome:
     news = rollouts.news(seen.previous.canary, status.canary)
     await publish(world, resource, status, before=seen.previous.conditions, more=news)
     await _nudge(world, made, verdicts)
+    asleep = made.predictor.replicas == 0
+    _listen(world, namespace, name, made.rings if asleep else None)
+    if asleep and world.doorbell is None:
+        return Outcome(status.state, ASLEEP_S)
     return Outcome(status.state, _again(service.spec, made, verdicts))
+
+
+def _listen(world: World, namespace: str, name: str, rings: Callable[[], Awaitable[bool]] | None) -> None:
+    key = Key("InferenceService", namespace, name)
+    if world.doorbell and rings:
+        world.doorbell.listen(key, rings)
+    elif world.doorbell:
+        world.doorbell.leave(key)
 
 
 async def _act(world: World, owner: Owner, service: InferenceService) -> _Made:
@@ -83,7 +101,8 @@ async def _act(world: World, owner: Owner, service: InferenceService) -> _Made:
         world=world, owner=owner, service=service, live=live, routers=routers, predictor=predictor
     )
     shared = await traffic.share(scene, lambda model: _model(world, owner, model))
-    return _Made(predictor=predictor, shared=shared, scaling=woken)
+    rings = partial(routing.someone_waits, world, owner.of(routing.ROUTER), routers.pods)
+    return _Made(predictor=predictor, shared=shared, scaling=woken, rings=rings)
 
 
 def _replicas(
@@ -183,13 +202,11 @@ async def _nudge(world: World, made: _Made, verdicts: Verdicts) -> None:
 
 def _again(spec: InferenceServiceSpec, made: _Made, verdicts: Verdicts) -> float | None:
     """When to look again at the latest: routers tell of nothing by themselves."""
-    if made.predictor.replicas == 0:
-        return ASLEEP_S
     waits = [pause(verdict.finding) for verdict in verdicts if not verdict.settled]
-    if spec.predictor.min_replicas == 0 or scaling.is_counted(spec.predictor):
+    if scaling.is_counted(spec.predictor) or (spec.canary and spec.canary.gates):
         waits.append(COUNTING_S)
-    if spec.canary and spec.canary.gates:
-        waits.append(COUNTING_S)
+    if spec.predictor.min_replicas == 0:
+        waits.append(max(COUNTING_S, min(LATER_S, spec.predictor.scale_down_delay / 4)))
     if made.shared.way.router:
         waits.append(LATER_S)
     if made.shared.way.router is None and not made.shared.way.leads:

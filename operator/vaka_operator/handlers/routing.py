@@ -72,6 +72,12 @@ async def look(world: World, owner: Owner, pods: Sequence[JSON]) -> Routers:
     return Routers(pods=own, states=dict(zip(names, states, strict=True)))
 
 
+async def someone_waits(world: World, owner: Owner, pods: Sequence[JSON]) -> bool:
+    """Whether a request has come to one of these routers that no pod has taken."""
+    states = await asyncio.gather(*(_state(world, owner, pod) for pod in pods))
+    return any(sum(state.predictor.in_flight) > 0 for state in states if state)
+
+
 async def set_percent(world: World, owner: Owner, routers: Routers, wanted: int) -> None:
     """Have each router give the canary this part of the traffic."""
     for pod in routers.pods:

@@ -13,6 +13,7 @@ from vaka.api.trainingjobstatus import TrainingJobStatus
 from vaka.api.types import Condition
 from vaka_operator.cluster import Cluster
 from vaka_operator.config import Config
+from vaka_operator.doorbell import Doorbell
 from vaka_operator.manifests.meta import JSON
 from vaka_operator.scaling import History
 from vaka_operator.status.conditions import Finding
@@ -39,6 +40,8 @@ class World:
     config: Config
     memories: dict[tuple[str, str], Memory] = field(default_factory=dict)
     """Of each service, by its namespace and name."""
+    doorbell: Doorbell | None = None
+    """Without one, services that sleep are looked at again and again."""
 
 
 @dataclass(frozen=True)

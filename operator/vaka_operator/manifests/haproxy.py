@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vaka.api.contract import ADMIN_PORT, GRPC_PORT, HTTP_PORT
-from vaka.api.router import HeaderMatch, Jwt, RouterSpec
+from vaka.api.router import HeaderMatch, RouterSpec
+from vaka_operator.manifests import access
 from vaka_operator.manifests.quantity import in_bytes
 
 RESENT = 4
@@ -28,9 +29,6 @@ HTTP/2 ones are not: where a server says goodbye (GOAWAY) while several requests
 2.6 cuts answers off.
 """
 
-KEYS_FILE = "/etc/vaka/api-keys/keys"
-JWT_FILE = "/etc/vaka/jwt/key"
-JWT_ENV = "VAKA_JWT_SECRET"
 TLS_FILE = "/etc/vaka/tls/tls.crt"
 
 
@@ -69,7 +67,7 @@ def initial_state(canary_percent: int) -> str:
 
 
 def _global(settings: Settings) -> list[str]:
-    shared_secret = is_shared(settings.router.auth.jwt) if settings.router.auth else False
+    shared_secret = access.is_shared(settings.router.auth.jwt) if settings.router.auth else False
     return [
         "global",
         "log stdout format raw daemon notice",
@@ -82,7 +80,7 @@ def _global(settings: Settings) -> list[str]:
         "ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",
         "set-var proc.last_request date()",
         *(f"set-var proc.{name} int(0)" for part in _counted(settings) for name in _counters(part)),
-        *([f"set-var proc.jwt_secret env({JWT_ENV})"] if shared_secret else []),
+        *([f"set-var proc.jwt_secret env({access.JWT_ENV})"] if shared_secret else []),
     ]
 
 
@@ -132,8 +130,8 @@ def _frontend(settings: Settings) -> list[str]:
         # Only what is here as a whole can be sent again, and refused so that the client reads why.
         # Reflection is a dialogue, which does not end first.
         "http-request wait-for-body time 30s unless { path_beg /grpc.reflection. }",
-        *_authentication(settings.router),
-        *_limits(settings.router),
+        *access.authentication(settings.router),
+        *access.limits(settings.router),
         "http-request set-var(proc.last_request) date()",
         "http-request set-var(txn.start) date(0,ms)",
         *(_split(settings.headers) if settings.canary else []),
@@ -154,77 +152,6 @@ def _split(headers: Sequence[HeaderMatch]) -> list[str]:
         "use_backend canary-grpc if canary grpc",
         "use_backend canary-http if canary",
     ]
-
-
-def _authentication(router: RouterSpec) -> list[str]:
-    if router.auth is None:
-        return []
-    if router.auth.jwt is None:
-        unknown = f"unless {{ http_auth_bearer -m str -f {KEYS_FILE} }}"
-        return [_answer(401, "send an API key that is known: Authorization: Bearer KEY", unknown)]
-    return _token(router.auth.jwt)
-
-
-def _token(jwt: Jwt) -> list[str]:
-    key = "proc.jwt_secret" if is_shared(jwt) else f'"{JWT_FILE}"'
-    claims = {"iss": jwt.issuer, "aud": jwt.audience}
-    holds = [
-        f"{{ var(txn.token),jwt_header_query('$.alg') -m str -- {jwt.algorithm} }}",
-        f'{{ var(txn.token),jwt_verify("{jwt.algorithm}",{key}) -m int 1 }}',
-        *(
-            f"{{ var(txn.token),jwt_payload_query('$.{name}') -m str -- '{value}' }}"
-            for name, value in claims.items()
-            if value
-        ),
-    ]
-    return [
-        "http-request set-var(txn.token) http_auth_bearer",
-        "http-request set-var(txn.now) date()",
-        "http-request set-var(txn.left) var(txn.token),jwt_payload_query('$.exp','int'),sub(txn.now)",
-        "http-request set-var(txn.early) var(txn.token),jwt_payload_query('$.nbf','int'),sub(txn.now)",
-        _answer(401, "send a valid token: Authorization: Bearer TOKEN", f"unless {' '.join(holds)}"),
-        _answer(401, "the token has expired", "unless { var(txn.left) -m int gt 0 }"),
-        _answer(401, "the token is not valid yet", "if { var(txn.early) -m int gt 0 }"),
-    ]
-
-
-def is_shared(jwt: Jwt | None) -> bool:
-    """Whether tokens are signed with a secret that the router knows, too."""
-    return jwt is not None and jwt.algorithm.startswith("HS")
-
-
-def _limits(router: RouterSpec) -> list[str]:
-    lines: list[str] = []
-    if router.rate_limit:
-        client = "http_auth_bearer,sha1" if router.auth else "src,sha1"
-        most = router.rate_limit.requests_per_second
-        lines += [
-            f"http-request track-sc0 {client} table rates",
-            _answer(
-                429,
-                f"one client may send {most} requests a second",
-                f"if {{ sc_http_req_rate(0) gt {most} }}",
-            ),
-        ]
-    if router.max_request_size is not None:
-        size = in_bytes(router.max_request_size)
-        lines += [
-            _answer(
-                411,
-                "say how large the body is: Content-Length",
-                "if !grpc METH_POST { req.hdr_cnt(content-length) eq 0 }",
-            ),
-            _answer(413, f"the body may have {size} bytes at most", f"if {{ req.body_size gt {size} }}"),
-        ]
-    return lines
-
-
-def _answer(status: int, message: str, condition: str) -> str:
-    more = {401: " hdr www-authenticate Bearer", 429: " hdr retry-after 1"}.get(status, "")
-    return (
-        f"http-request return status {status} content-type application/json "
-        f'string \'{{"error":"{message}"}}\'{more} {condition}'
-    )
 
 
 def _component(name: str, address: str, settings: Settings) -> list[list[str]]:
@@ -311,7 +238,7 @@ def _admin(settings: Settings) -> list[str]:
         f"bind :{ADMIN_PORT}",
         "http-request return status 200 content-type text/plain string ok if { path /healthz }",
         "http-request use-service prometheus-exporter if { path /metrics }",
-        _answer(
+        access.answer(
             401,
             "this is for the operator",
             f"unless {{ req.hdr(authorization),sha2(256),hex -m str -i {settings.token_digest} }}",

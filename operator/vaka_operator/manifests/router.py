@@ -7,7 +7,7 @@ from vaka.api.contract import ADMIN_PORT, GRPC_PORT, HTTP_PORT
 from vaka.api.inferenceservice import InferenceServiceSpec
 from vaka.api.router import RouterAuth, RouterSpec
 from vaka_operator.config import Config
-from vaka_operator.manifests import haproxy, pod
+from vaka_operator.manifests import access, haproxy, pod
 from vaka_operator.manifests.meta import JSON, Owner, child
 from vaka_operator.manifests.networkpolicy import network_policy
 from vaka_operator.manifests.pdb import disruption_budget
@@ -113,16 +113,16 @@ def _files(owner: Owner, given: RouterSpec) -> dict[str, JSON]:
         files["tls"] = {"secret": {"secretName": given.tls.secret_ref.name}}
     if given.auth and given.auth.api_keys:
         files["api-keys"] = {"secret": {"secretName": given.auth.api_keys.secret_ref.name}}
-    if given.auth and given.auth.jwt and not haproxy.is_shared(given.auth.jwt):
+    if given.auth and given.auth.jwt and not access.is_shared(given.auth.jwt):
         files["jwt"] = {"secret": {"secretName": given.auth.jwt.secret_ref.name}}
     return files
 
 
 def _environment(auth: RouterAuth | None) -> list[JSON]:
     variables: list[JSON] = [{"name": name, "value": value} for name, value in _MALLOC.items()]
-    if auth and auth.jwt and haproxy.is_shared(auth.jwt):
+    if auth and auth.jwt and access.is_shared(auth.jwt):
         source = {"secretKeyRef": {"name": auth.jwt.secret_ref.name, "key": "key"}}
-        variables.append({"name": haproxy.JWT_ENV, "valueFrom": source})
+        variables.append({"name": access.JWT_ENV, "valueFrom": source})
     return variables
 
 

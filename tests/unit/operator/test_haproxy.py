@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from vaka.api.contract import ADMIN_PORT, GRPC_PORT, HTTP_PORT
 from vaka.api.router import CLAIM, HEADER_NAME, HEADER_VALUE, HeaderMatch, RouterSpec
-from vaka_operator.manifests import haproxy
+from vaka_operator.manifests import access, haproxy
 from vaka_operator.status.routers import RouterState, load_of
 
 JSON = dict[str, Any]
@@ -379,7 +379,7 @@ async def test_a_token_must_be_signed_and_hold(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(secrets / "jwt", tmp_path / "jwt")
-    monkeypatch.setenv(haproxy.JWT_ENV, "shared")
+    monkeypatch.setenv(access.JWT_ENV, "shared")
     jwt = {"secretRef": {"name": "s"}, "algorithm": algorithm, "issuer": "https://me", "audience": "you"}
     router = await start(predictor=predictor.port, auth={"jwt": jwt})
     now = int(time.time())
