@@ -31,6 +31,31 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default=os.environ.get(DRAIN_ENV, "3"),
         help=f"after SIGTERM, answer on for so long, not ready (default: %(default)s, or ${DRAIN_ENV})",
     )
+    parser.add_argument(
+        "--processes", type=_count, help="processes that share the work (default: one for each processor)"
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=_count,
+        default=0,
+        help="requests in work at once; more are refused (default: any number)",
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=60.0, help="seconds for an answer (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--max-batch-size",
+        type=_count,
+        default=16,
+        help="rows that the model computes at once (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-latency",
+        type=_milliseconds,
+        default=0.0,
+        metavar="MS",
+        help="milliseconds that requests may wait for others to join them (default: 0)",
+    )
     parser.set_defaults(func=_serve)
 
 
@@ -42,8 +67,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise UserError(f"--digest {arguments.digest!r}: give sha256: and 64 hexadecimal digits")
 
     from vaka import log
-    from vaka.serving.load import ModelSource
-    from vaka.serving.server import Options, run
+    from vaka.cpus import usable_cpus
+    from vaka.serving.options import ModelSource, Options
+    from vaka.serving.server import run
 
     log.to_stderr()
     options = Options(
@@ -51,9 +77,13 @@ def _serve(arguments: argparse.Namespace) -> int:
         http_port=arguments.http_port,
         grpc_port=arguments.grpc_port,
         drain_seconds=arguments.drain_seconds,
+        processes=arguments.processes or min(usable_cpus(), arguments.concurrency or usable_cpus()),
+        concurrency=arguments.concurrency,
+        timeout=arguments.timeout,
+        max_batch_size=arguments.max_batch_size,
+        max_latency=arguments.max_latency,
     )
-    run(ModelSource(name=name, uri=arguments.model, digest=arguments.digest), options)
-    return 0
+    return run(ModelSource(name=name, uri=arguments.model, digest=arguments.digest), options)
 
 
 def _port(text: str) -> int:
@@ -70,3 +100,13 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r}: give seconds from 0 to 3600")
     return seconds
+
+
+def _milliseconds(text: str) -> float:
+    return _seconds(text) / 1000
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1 to 100000")
+    return int(text)

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from time import perf_counter
 
 from msgspec import structs
 
 from vaka.api.contract import Report
+from vaka.serving.batcher import Batcher, BatchPolicy, Observe
 from vaka.serving.errors import NotReady, UnknownModel
-from vaka.serving.load import REASONS, LoadedModel, ModelSource, failed, load, loading, ready
+from vaka.serving.load import REASONS, LoadedModel, failed, load, loading, ready
+from vaka.serving.options import ModelSource
 from vaka.serving.tensors import Array
 from vaka.serving.v2 import VERSION
 
@@ -22,19 +22,21 @@ log = logging.getLogger(__name__)
 
 
 class ModelHolder:
-    """One model and the one thread that runs it: every protocol hands its arrays to `infer`."""
+    """One model, and the batcher that runs it: every protocol hands its arrays to `infer`."""
 
-    def __init__(self, source: ModelSource, scratch: Path) -> None:
+    def __init__(self, source: ModelSource, scratch: Path, policy: BatchPolicy, observe: Observe) -> None:
         self.source = source
         self.report: Report = loading(source)
         self.draining = False
         self._scratch = scratch
+        self._policy = policy
+        self._observe = observe
         self._loaded: LoadedModel | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._batcher: Batcher | None = None
 
     @property
     def ready(self) -> bool:
-        return self._loaded is not None and not self.draining
+        return self._batcher is not None and not self.draining
 
     def drain(self) -> None:
         """Say from now on that it is not ready, and go on answering."""
@@ -51,6 +53,10 @@ class ModelHolder:
                 self._note_failure(error)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LONGEST_DELAY)
+        predictor = self._loaded.predictor
+        self._batcher = Batcher(
+            predictor.run, self._policy, batchable=predictor.batchable, observe=self._observe
+        )
         self.report = ready(self.source, self._loaded)
         log.info("%s, digest %s", self.report.message, self._loaded.digest)
 
@@ -74,20 +80,12 @@ class ModelHolder:
         inputs: Mapping[str, Array],
         outputs: Collection[str] = (),
         *,
-        observe: Callable[[float], None],
+        timeout: float | None = None,
     ) -> dict[str, Array]:
-        """The model's outputs for these arrays, computed off the event loop, one call at a time.
-
-        `observe` is told the seconds that the model took.
-        """
-
-        def work() -> dict[str, Array]:
-            start = perf_counter()
-            results = model.predictor.predict(inputs, outputs)
-            observe(perf_counter() - start)
-            return results
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """The model's outputs for these arrays; see Batcher.infer. BadRequest where they do not fit it."""
+        assert self._batcher
+        model.predictor.check(inputs, outputs)
+        return await self._batcher.infer(inputs, outputs, timeout=timeout)
 
     def info(self) -> dict[str, str]:
         """Labels of the model for the metrics; empty while there is none."""

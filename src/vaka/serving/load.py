@@ -10,16 +10,8 @@ from vaka.api.types import Metric
 from vaka.artifacts.errors import DigestMismatch, ModelInvalid, ModelNotFound
 from vaka.artifacts.manifest import Manifest
 from vaka.artifacts.read import digest_at, graph_of, open_model
+from vaka.serving.options import ModelSource
 from vaka.serving.predictor import Predictor
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSource:
-    """Which model: the name it is served by, where it is, and the digest it must have, if any."""
-
-    name: str
-    uri: str
-    digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

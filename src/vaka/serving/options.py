@@ -1,0 +1,36 @@
+"""What a server is told when it is started."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """Which model: the name it is served by, where it is, and the digest it must have, if any."""
+
+    name: str
+    uri: str
+    digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How it is served.
+
+    Args:
+        drain_seconds: how long to answer on after SIGTERM, until load balancers have learnt of it.
+        processes: how many share the work.
+        concurrency: requests that may be in work at once (0: any number); more are refused.
+        timeout: seconds after which an answer is of no use any more.
+        max_batch_size: rows that the model sees at once.
+        max_latency: seconds that a batch may wait to be filled.
+    """
+
+    host: str
+    http_port: int
+    grpc_port: int | None = None
+    drain_seconds: float
+    processes: int = 1
+    concurrency: int = 0
+    timeout: float = 60.0
+    max_batch_size: int = 16
+    max_latency: float = 0.0
