@@ -12,12 +12,12 @@ from PIL import Image
 from vaka.cli.__main__ import main
 
 
-@pytest.fixture
-def model(models, tmp_path):
-    return str(models.brightness(tmp_path / "model"))
+@pytest.fixture(scope="module")
+def model(models, tmp_path_factory):
+    return str(models.brightness(tmp_path_factory.mktemp("served") / "model"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url(model):
     """Of a server of the model."""
     command = [sys.executable, "-m", "vaka.cli", "serve", "--model", model, "--name", "shades"]
