@@ -1,5 +1,8 @@
 """The Deployment whose pods serve a model, and what goes with it."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 import msgspec
 
 from vaka.api.contract import HTTP_PORT, LABEL_DIGEST
@@ -37,20 +40,31 @@ def surroundings(owner: Owner) -> list[JSON]:
     ]
 
 
-def deployment(owner: Owner, spec: PredictorSpec, model: Model, config: Config) -> JSON:
-    """The server's pods; ValueError says which field of the spec is wrong and what is allowed."""
-    mount = storage.model(model.uri)
+def deployment(
+    owner: Owner,
+    spec: PredictorSpec,
+    model: Model,
+    config: Config,
+    *,
+    versions: Mapping[str, Model] = MappingProxyType({}),
+) -> JSON:
+    """The server's pods; ValueError says which field of the spec is wrong and what is allowed.
+
+    Args:
+        versions: further versions of the model by name.
+    """
+    mounts = storage.models(model.uri, {name: version.uri for name, version in versions.items()})
     container = pod.Container(
         name=SERVER,
         image=spec.image or config.server_image,
         pull_policy=config.image_pull_policy,
         command=["python", "-m", "vaka.cli", "serve"],
-        args=_arguments(owner, model, mount),
+        args=_arguments(owner, model, versions, [mount.uri for mount in mounts]),
         env=pod.environment([], spec, field="spec.predictor.env"),
-        secrets=[model.secret] if model.secret else [],
+        secrets=_secrets(model, versions),
         port=HTTP_PORT,
         port_name="http",
-        mounts=[mount.volume_mount] if mount.volume_mount else [],
+        mounts=[mount.volume_mount for mount in mounts if mount.volume_mount],
         resources=pod.resources(spec.resources, requests=REQUESTS),
         probes=_probes(),
     )
@@ -58,7 +72,7 @@ def deployment(owner: Owner, spec: PredictorSpec, model: Model, config: Config) 
         container,
         owner=owner,
         annotations={LABEL_DIGEST: model.digest} if model.digest else {},
-        volumes=[mount.volume] if mount.volume else [],
+        volumes=[mount.volume for mount in mounts if mount.volume],
         placement=spec,
         terminationGracePeriodSeconds=30,
     )
@@ -78,9 +92,26 @@ def deployment(owner: Owner, spec: PredictorSpec, model: Model, config: Config) 
     )
 
 
-def _arguments(owner: Owner, model: Model, mount: storage.Mount) -> list[str]:
+def _arguments(owner: Owner, model: Model, versions: Mapping[str, Model], uris: Sequence[str]) -> list[str]:
+    """The server's words; `uris` are those of the model and of each version as the container sees them."""
     digest = ["--digest", model.digest] if model.digest else []
-    return ["--model", mount.uri, *digest, "--name", owner.name, "--http-port", str(HTTP_PORT)]
+    words = ["--model", uris[0], *digest, "--name", owner.name, "--http-port", str(HTTP_PORT)]
+    for (name, version), uri in zip(versions.items(), uris[1:], strict=True):
+        words += ["--version", f"{name}={uri}" + (f"@{version.digest}" if version.digest else "")]
+    return words
+
+
+def _secrets(model: Model, versions: Mapping[str, Model]) -> list[str]:
+    """One Secret or none: the keys of a second one would have the same names."""
+    named = {"the model": model.secret} | {f"version {name}": v.secret for name, v in versions.items()}
+    needed = {secret: what for what, secret in named.items() if secret}
+    if len(needed) > 1:
+        told = " and ".join(f"{what} needs Secret {secret}" for secret, what in needed.items())
+        raise ValueError(
+            f"spec.predictor.model.versions: {told}: give one Secret that reaches all in "
+            "spec.predictor.model.secretRef"
+        )
+    return list(needed)
 
 
 def _probes() -> JSON:

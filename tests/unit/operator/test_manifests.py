@@ -429,3 +429,39 @@ def test_an_object_that_lost_or_changed_a_field_does_not_hold(desired: JSON, dat
     name = data.draw(st.sampled_from(sorted(desired)))
     assert not holds({k: v for k, v in desired.items() if k != name}, desired)
     assert not holds({"spec": [desired | {name: desired[name] + 1}]}, {"spec": [desired]})
+
+
+def test_versions_go_to_the_server_with_their_digests_and_each_claim_is_mounted_once(
+    service_owner: Owner, predictor_spec: Predictor, config: Config
+) -> None:
+    made = deployment(
+        service_owner,
+        predictor_spec(),
+        Model(uri="pvc://models/digits"),
+        config,
+        versions={
+            "old": Model(uri="pvc://models/old", digest="sha256:1"),
+            "other": Model(uri="pvc://others/m"),
+            "far": Model(uri="s3://b/m=1@2"),
+        },
+    )
+    args = container_of(made)["args"]
+    assert args[args.index("--version") :: 2] == ["--version"] * 3
+    assert args[args.index("--version") + 1 :: 2] == [
+        "old=file:///mnt/vaka/model/old@sha256:1",
+        "other=file:///mnt/vaka/model-1/m",
+        "far=s3://b/m=1@2",
+    ]
+    claims = {name: volume.get("persistentVolumeClaim") for name, volume in volumes_of(made).items()}
+    assert claims == {"model": {"claimName": "models"}, "model-1": {"claimName": "others"}, "scratch": None}
+    assert {"/mnt/vaka/model", "/mnt/vaka/model-1"} <= mounts_of(made).keys()
+
+
+def test_versions_that_need_different_secrets_are_refused(
+    service_owner: Owner, predictor_spec: Predictor, config: Config
+) -> None:
+    versions = {"old": Model(uri="s3://b/m", secret="b")}
+    with pytest.raises(ValueError, match="the model needs Secret a and version old needs Secret b"):
+        deployment(
+            service_owner, predictor_spec(), Model(uri="s3://a/m", secret="a"), config, versions=versions
+        )
