@@ -129,6 +129,7 @@ async def training_child_changed(
 
 @kopf.on.event("deployments", labels={LABEL_SERVICE: kopf.PRESENT})
 @kopf.on.event("pods", labels={LABEL_SERVICE: kopf.PRESENT})
+@kopf.on.event("persistentvolumeclaims", labels={LABEL_SERVICE: kopf.PRESENT})
 async def serving_child_changed(
     namespace: str | None, labels: kopf.Labels, memo: kopf.Memo, **_: Any
 ) -> None:

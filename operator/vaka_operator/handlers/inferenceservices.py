@@ -10,10 +10,11 @@ from vaka.api.reasons import Reason
 from vaka.api.servedmodel import ResolvedModel
 from vaka_operator.handlers import children
 from vaka_operator.handlers.children import Obstacle
-from vaka_operator.handlers.models import Served, served
+from vaka_operator.handlers.models import supply_of
 from vaka_operator.handlers.world import GONE, Outcome, World, now, pause, publish
 from vaka_operator.manifests.deployment import SERVER, deployment, predictor_name, surroundings
 from vaka_operator.manifests.meta import JSON, Owner, owner_of
+from vaka_operator.manifests.models import Supply
 from vaka_operator.manifests.service import url
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding
@@ -26,7 +27,7 @@ class _Made:
 
     resource: JSON
     models: list[ResolvedModel]
-    served: Served | None = None
+    supply: Supply | None = None
     deployment: JSON | None = None
     obstacle: Finding | None = None
 
@@ -56,9 +57,13 @@ async def _act(world: World, resource: JSON, service: InferenceService) -> _Made
         )
         for manifest in surroundings(owner):
             await children.ensure(world.cluster, owner, manifest)
-        made.served = await served(world.cluster, owner, "predictor", predictor.model, before=made.models)
-        await _remember(world, made, made.served.resolved)
-        desired = _desired(world, owner, service, made.served)
+        made.supply, resolved = await supply_of(
+            world.cluster, owner, "predictor", predictor.model, before=made.models
+        )
+        await _remember(world, made, resolved)
+        for manifest in made.supply.claims(owner):
+            await children.ensure(world.cluster, owner, manifest)
+        desired = _desired(world, owner, service, made.supply)
         made.deployment = await children.ensure(world.cluster, owner, desired)
     except Obstacle as obstacle:
         made.obstacle = obstacle.finding
@@ -73,9 +78,9 @@ async def _remember(world: World, made: _Made, resolved: list[ResolvedModel]) ->
         made.models = resolved
 
 
-def _desired(world: World, owner: Owner, service: InferenceService, wanted: Served) -> JSON:
+def _desired(world: World, owner: Owner, service: InferenceService, supply: Supply) -> JSON:
     try:
-        return deployment(owner, service.spec.predictor, wanted.model, world.config, versions=wanted.versions)
+        return deployment(owner, service.spec.predictor, supply, world.config)
     except ValueError as error:
         raise Obstacle(Finding(Reason.INVALID_SPEC, str(error))) from error
 
@@ -93,7 +98,7 @@ async def _observe(world: World, service: InferenceService, made: _Made) -> Seen
         url=url(owner),
         generation=made.resource["metadata"]["generation"],
         now=now(),
-        model=made.served.model if made.served else None,
+        model=made.supply.model if made.supply else None,
         models=made.models,
         deployment=made.deployment,
         pods=pods,

@@ -5,7 +5,6 @@ that it was, whatever becomes of its job and wherever the operator is killed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,19 +15,10 @@ from vaka.api.servedmodel import PredictorModel, ResolvedModel, ServedModel, Tra
 from vaka.api.trainingjob import TrainingJob
 from vaka_operator.cluster import Cluster
 from vaka_operator.handlers.children import Obstacle
-from vaka_operator.manifests.deployment import Model
 from vaka_operator.manifests.meta import JSON, Owner
+from vaka_operator.manifests.models import Model, Supply
 from vaka_operator.manifests.storage import model_folder
 from vaka_operator.status.conditions import Finding, is_true
-
-
-@dataclass(frozen=True, kw_only=True)
-class Served:
-    """What a predictor serves: its model and further versions by name, and what references came to."""
-
-    model: Model
-    versions: Mapping[str, Model]
-    resolved: list[ResolvedModel]
 
 
 def references(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -42,10 +32,12 @@ def references(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
                 yield from references(part)
 
 
-async def served(
+async def supply_of(
     cluster: Cluster, owner: Owner, name: str, given: PredictorModel, *, before: Sequence[ResolvedModel]
-) -> Served:
-    """The models that a predictor is to serve; Obstacle while one of them has not been published.
+) -> tuple[Supply, list[ResolvedModel]]:
+    """What a predictor is to serve, and what its references came to.
+
+    Obstacle while one of its models has not been published.
 
     Args:
         name: of the predictor in the service's status.
@@ -64,7 +56,7 @@ async def served(
 
     main = await model(name, given)
     versions = {version.name: await model(f"{name}/{version.name}", version) for version in given.versions}
-    return Served(model=main, versions=versions, resolved=resolved)
+    return Supply(model=main, versions=versions, cache=given.cache), resolved
 
 
 async def _resolve(

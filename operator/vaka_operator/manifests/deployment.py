@@ -1,29 +1,17 @@
 """The Deployment whose pods serve a model, and what goes with it."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-
-import msgspec
-
 from vaka.api.contract import HTTP_PORT, LABEL_DIGEST
 from vaka.api.inferenceservice import PredictorSpec
 from vaka_operator.config import Config
-from vaka_operator.manifests import pod, storage
+from vaka_operator.manifests import pod
 from vaka_operator.manifests.meta import JSON, Owner, child
+from vaka_operator.manifests.models import Supply
 from vaka_operator.manifests.networkpolicy import network_policy
 from vaka_operator.manifests.pdb import disruption_budget
 from vaka_operator.manifests.service import service
 
 SERVER = "server"
 REQUESTS = {"cpu": "100m", "memory": "128Mi"}
-
-
-class Model(msgspec.Struct, kw_only=True, frozen=True):
-    """The model that is to be served."""
-
-    uri: str
-    digest: str | None = None
-    secret: str | None = None
 
 
 def predictor_name(owner: Owner) -> str:
@@ -40,28 +28,18 @@ def surroundings(owner: Owner) -> list[JSON]:
     ]
 
 
-def deployment(
-    owner: Owner,
-    spec: PredictorSpec,
-    model: Model,
-    config: Config,
-    *,
-    versions: Mapping[str, Model] = MappingProxyType({}),
-) -> JSON:
-    """The server's pods; ValueError says which field of the spec is wrong and what is allowed.
-
-    Args:
-        versions: further versions of the model by name.
-    """
-    mounts = storage.models(model.uri, {name: version.uri for name, version in versions.items()})
+def deployment(owner: Owner, spec: PredictorSpec, supply: Supply, config: Config) -> JSON:
+    """The server's pods; ValueError says which field of the spec is wrong and what is allowed."""
+    mounts = supply.mounts(owner)
+    digest = supply.model.digest
     container = pod.Container(
         name=SERVER,
         image=spec.image or config.server_image,
         pull_policy=config.image_pull_policy,
         command=["python", "-m", "vaka.cli", "serve"],
-        args=_arguments(owner, model, versions, [mount.uri for mount in mounts]),
+        args=[*supply.arguments(owner), "--name", owner.name, "--http-port", str(HTTP_PORT)],
         env=pod.environment([], spec, field="spec.predictor.env"),
-        secrets=_secrets(model, versions),
+        secrets=supply.secrets(),
         port=HTTP_PORT,
         port_name="http",
         mounts=[mount.volume_mount for mount in mounts if mount.volume_mount],
@@ -71,7 +49,7 @@ def deployment(
     template = pod.template(
         container,
         owner=owner,
-        annotations={LABEL_DIGEST: model.digest} if model.digest else {},
+        annotations={LABEL_DIGEST: digest} if digest else {},
         volumes=[mount.volume for mount in mounts if mount.volume],
         placement=spec,
         terminationGracePeriodSeconds=30,
@@ -90,28 +68,6 @@ def deployment(
             "template": template,
         },
     )
-
-
-def _arguments(owner: Owner, model: Model, versions: Mapping[str, Model], uris: Sequence[str]) -> list[str]:
-    """The server's words; `uris` are those of the model and of each version as the container sees them."""
-    digest = ["--digest", model.digest] if model.digest else []
-    words = ["--model", uris[0], *digest, "--name", owner.name, "--http-port", str(HTTP_PORT)]
-    for (name, version), uri in zip(versions.items(), uris[1:], strict=True):
-        words += ["--version", f"{name}={uri}" + (f"@{version.digest}" if version.digest else "")]
-    return words
-
-
-def _secrets(model: Model, versions: Mapping[str, Model]) -> list[str]:
-    """One Secret or none: the keys of a second one would have the same names."""
-    named = {"the model": model.secret} | {f"version {name}": v.secret for name, v in versions.items()}
-    needed = {secret: what for what, secret in named.items() if secret}
-    if len(needed) > 1:
-        told = " and ".join(f"{what} needs Secret {secret}" for secret, what in needed.items())
-        raise ValueError(
-            f"spec.predictor.model.versions: {told}: give one Secret that reaches all in "
-            "spec.predictor.model.secretRef"
-        )
-    return list(needed)
 
 
 def _probes() -> JSON:

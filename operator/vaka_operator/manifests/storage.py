@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from vaka.api.contract import (
+    CACHE_MOUNT,
     DATASET_MOUNT,
     DATASETS_IN_IMAGE,
     MODEL_MOUNT,
@@ -124,6 +125,15 @@ def models(uri: str, versions: Mapping[str, str]) -> list[Mount]:
         )
         found.append(mount if is_new else Mount(uri=mount.uri))
     return found
+
+
+def is_claim(uri: str) -> bool:
+    return _claim(uri) is not None
+
+
+def cache(claim: str) -> Mount:
+    """Where servers keep the models that they have downloaded."""
+    return _mount(f"pvc://{claim}/", field="", volume="cache", path=CACHE_MOUNT, writes=True)
 
 
 def secrets(*refs: SecretRef | None) -> list[str]:

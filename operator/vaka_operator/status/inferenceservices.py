@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vaka.api.contract import Report
+from vaka.api.contract import LABEL_DIGEST, Report
 from vaka.api.inferenceservice import (
     Address,
     InferenceServiceStatus,
@@ -15,8 +15,9 @@ from vaka.api.inferenceservice import (
 )
 from vaka.api.reasons import Reason
 from vaka.api.servedmodel import ResolvedModel
-from vaka_operator.manifests.deployment import SERVER, Model
+from vaka_operator.manifests.deployment import SERVER
 from vaka_operator.manifests.meta import JSON
+from vaka_operator.manifests.models import Model
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Claim, Finding, conditions
 
@@ -179,8 +180,16 @@ def _model_status(seen: Seen, verdict: Verdict) -> ServedModelStatus:
         ),
         uri=_uri(seen),
         digest=seen.model.digest if seen.model else None,
+        active_digest=_active_digest(seen),
         last_failure_info=_load_failure(verdict),
     )
+
+
+def _active_digest(seen: Seen) -> str | None:
+    """Of the newest pod that answers, where that is not the model that is to be served."""
+    pod = podstatus.newest([pod for pod in seen.pods if podstatus.is_ready(pod)])
+    digest = pod and pod["metadata"].get("annotations", {}).get(LABEL_DIGEST)
+    return digest if digest and not (seen.model and digest == seen.model.digest) else None
 
 
 def _transition(verdict: Verdict) -> str:

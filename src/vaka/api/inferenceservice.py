@@ -56,8 +56,9 @@ class ServedModelStatus(Resource, frozen=True):
 
     transition_status: str
     states: ModelStates
-    uri: str | None = None
-    digest: str | None = None
+    uri: Annotated[str, said("Where the model is that is to be served.")] | None = None
+    digest: Annotated[str, said("Its digest.")] | None = None
+    active_digest: Annotated[str, said("Digest of what is served, while it is another.")] | None = None
     last_failure_info: LoadFailure | None = None
 
 

@@ -1,10 +1,10 @@
 """Which model an InferenceService serves: a stored one, or the result of a TrainingJob."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from vaka.api.types import Resource, Rule, SecretRef, said
+from vaka.api.types import Quantity, Resource, Rule, SecretRef, said
 
 DIGEST = Rule("self.matches('^sha256:[0-9a-f]{64}$')", "must be sha256: and 64 hexadecimal digits")
 MODEL_URI = Rule(
@@ -73,9 +73,42 @@ class ModelVersion(ServedModel, frozen=True, kw_only=True):
     ]
 
 
+class ModelCache(Resource, frozen=True):
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.size) != has(self.claimName)",
+            "give either size, for a claim of its own, or claimName, of one that there is",
+        ),
+        Rule(
+            "!has(self.storageClassName) || has(self.size)", "storageClassName goes with size, not claimName"
+        ),
+    )
+    size: Annotated[Quantity, said("Size of a claim that is made for this service.")] | None = None
+    claim_name: (
+        Annotated[str, said("A claim of the namespace, which several services can share.", minLength=1)]
+        | None
+    ) = None
+    storage_class_name: Annotated[str, said("Storage class of the claim that is made.")] | None = None
+    access_mode: Annotated[
+        Literal["ReadWriteMany", "ReadWriteOnce"],
+        said("Of the claim that is made; with ReadWriteOnce all pods have to be on one node."),
+    ] = "ReadWriteMany"
+
+
 class PredictorModel(ServedModel, frozen=True):
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *ServedModel.rules,
+        Rule(
+            "!has(self.cache) || has(self.digest) || has(self.trainingJobRef)",
+            "cache needs digest: a model is found there by its digest",
+        ),
+    )
     secret_ref: (
         Annotated[SecretRef, said("Secret whose keys (AWS_ACCESS_KEY_ID, ...) give access to the storage.")]
+        | None
+    ) = None
+    cache: (
+        Annotated[ModelCache, said("A volume where models are kept, so that not every pod downloads them.")]
         | None
     ) = None
     versions: Annotated[

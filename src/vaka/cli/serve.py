@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from vaka.api.contract import HTTP_PORT
+from vaka.api.types import QUANTITY, amount
 from vaka.cli.errors import UserError
 
 DRAIN_ENV = "VAKA_DRAIN_SECONDS"
@@ -22,6 +23,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--name", help="name of the model in URLs (default: the last part of --model)")
     parser.add_argument("--digest", metavar="sha256:...", help="digest that the model must have")
+    parser.add_argument(
+        "--model-cache",
+        type=Path,
+        metavar="DIR",
+        help="keep downloaded models there by their digest, for other servers and later starts",
+    )
+    parser.add_argument(
+        "--model-cache-size",
+        type=_bytes,
+        metavar="BYTES",
+        help="at most so much of them, such as 10Gi (default: as much as the disk has)",
+    )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all, %(default)s)")
     parser.add_argument("--http-port", type=_port, default=HTTP_PORT, help="default: %(default)s")
     parser.add_argument("--grpc-port", type=_port, help="also serve gRPC there (default: not at all)")
@@ -42,6 +55,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise UserError(f"--digest {arguments.digest!r}: give sha256: and 64 hexadecimal digits")
 
     from vaka import log
+    from vaka.artifacts.cache import ModelCache
     from vaka.serving.load import ModelSource
     from vaka.serving.server import Options, run
 
@@ -52,7 +66,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         grpc_port=arguments.grpc_port,
         drain_seconds=arguments.drain_seconds,
     )
-    run(ModelSource(name=name, uri=arguments.model, digest=arguments.digest), options)
+    folder = arguments.model_cache
+    cache = ModelCache(folder=folder, limit=arguments.model_cache_size) if folder else None
+    run(ModelSource(name=name, uri=arguments.model, digest=arguments.digest, cache=cache), options)
     return 0
 
 
@@ -60,6 +76,12 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: give 0 to 65535 (0: any free one)")
     return int(text)
+
+
+def _bytes(text: str) -> int:
+    if not re.fullmatch(QUANTITY, text):
+        raise argparse.ArgumentTypeError(f"{text!r}: give bytes, such as 500Mi or 10Gi")
+    return amount(text)
 
 
 def _seconds(text: str) -> float:

@@ -46,13 +46,16 @@ class ModelHolder:
         delay = FIRST_DELAY
         while self._loaded is None:
             try:
-                self._loaded = await asyncio.to_thread(load, self.source, self._scratch)
+                self._loaded = await asyncio.to_thread(load, self.source, self._scratch, tell=self._tell)
             except Exception as error:
                 self._note_failure(error)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LONGEST_DELAY)
         self.report = ready(self.source, self._loaded)
         log.info("%s, digest %s", self.report.message, self._loaded.digest)
+
+    def _tell(self, report: Report) -> None:
+        self.report = report
 
     def check(self, name: str, version: str = VERSION) -> None:
         """UnknownModel unless this name and version are the ones served here, loaded or not."""

@@ -1,5 +1,7 @@
 """From a storage URI to a predictor that is verified and warm, or a report that says why not."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +9,7 @@ from vaka import storage
 from vaka.api.contract import PublishedModel, Report
 from vaka.api.reasons import Reason
 from vaka.api.types import Metric
+from vaka.artifacts.cache import ModelCache
 from vaka.artifacts.errors import DigestMismatch, ModelInvalid, ModelNotFound
 from vaka.artifacts.manifest import Manifest
 from vaka.artifacts.read import digest_at, graph_of, open_model
@@ -20,6 +23,8 @@ class ModelSource:
     name: str
     uri: str
     digest: str | None = None
+    cache: ModelCache | None = None
+    """Where a model with a digest is kept and looked for before it is downloaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +45,48 @@ REASONS: dict[type[Exception], Reason] = {
 """Causes that a person can mend; a subclass stands before its base."""
 
 
-def load(source: ModelSource, scratch: Path) -> LoadedModel:
-    """Download into `scratch` if need be, verify, load and warm up. Raises one of REASONS."""
-    path = storage.fetch(source.uri, scratch)
-    manifest = open_model(path, digest=source.digest)
-    predictor = Predictor(graph_of(path), manifest)
-    predictor.warm_up()
-    return LoadedModel(manifest=manifest, digest=source.digest or digest_at(path), predictor=predictor)
+def load(
+    source: ModelSource,
+    scratch: Path,
+    *,
+    tell: Callable[[Report], None] = lambda _: None,
+) -> LoadedModel:
+    """Download if need be, verify, load and warm up. Raises one of REASONS.
+
+    Args:
+        scratch: folder for downloads; one that breaks off is gone on with at the next attempt.
+        tell: told how far it is, from any thread.
+    """
+    with _local(source, scratch, tell) as (path, manifest):
+        predictor = Predictor(graph_of(path), manifest)
+        predictor.warm_up()
+        return LoadedModel(manifest=manifest, digest=source.digest or digest_at(path), predictor=predictor)
 
 
-def loading(source: ModelSource) -> Report:
-    return Report(reason=Reason.LOADING_MODEL, message=f"loading {source.uri}", waiting=True)
+@contextmanager
+def _local(
+    source: ModelSource, scratch: Path, tell: Callable[[Report], None]
+) -> Iterator[tuple[Path, Manifest]]:
+    """The model on local disk, verified."""
+
+    def progress(done: int, total: int) -> None:
+        tell(loading(source, f"{done / 1e6:.0f} of {total / 1e6:.0f} MB", done * 100 // max(1, total)))
+
+    if source.cache and source.digest and not storage.is_local(source.uri):
+
+        def waiting() -> None:
+            tell(loading(source, "another server on this disk downloads it"))
+
+        with source.cache.held(source.uri, source.digest, progress=progress, waiting=waiting) as held:
+            yield held
+        return
+    path = storage.fetch(source.uri, scratch, progress=progress)
+    yield path, open_model(path, digest=source.digest)
+
+
+def loading(source: ModelSource, how_far: str = "", percentage: int | None = None) -> Report:
+    message = f"loading {source.uri}" + (f": {how_far}" if how_far else "")
+    return Report(reason=Reason.LOADING_MODEL, message=message, waiting=True, progress_percentage=percentage)
 
 
 def failed(error: Exception) -> Report:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from vaka.storage.download import fetch
 from vaka.storage.errors import Denied, NotFound, StorageError, Unreachable
-from vaka.storage.local import in_parallel, local_path
+from vaka.storage.local import in_parallel, is_local, local_path
 from vaka.storage.remote import READ_SILENCE, WRITE_SILENCE, s3
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "StorageError",
     "Unreachable",
     "fetch",
+    "is_local",
     "local_path",
     "names",
     "put_folder",

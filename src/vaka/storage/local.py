@@ -13,6 +13,11 @@ from vaka.storage.errors import StorageError
 PARALLEL = 8
 
 
+def is_local(uri: str) -> bool:
+    """Whether it is a path or file:// URI."""
+    return "://" not in uri or uri.startswith("file://")
+
+
 def local_path(uri: str) -> Path:
     """The path that a file:// URI or a plain path names."""
     if not uri.startswith("file://"):

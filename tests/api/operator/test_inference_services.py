@@ -163,8 +163,10 @@ async def test_a_follower_serves_each_new_result_and_the_old_one_until_then(
     namespace.create("isvc", inference_service(model=following(name="digits")))
     await is_served(FIRST)
     complete(namespace, SECOND)
-    following_ = await serve()
-    assert ready(following_)["status"] == "True", "the old model serves until the new one does"
+    service = await serve()
+    assert ready(service)["status"] == "True", "the old model serves until the new one does"
+    model = service["status"]["modelStatus"]
+    assert (model["digest"], model["activeDigest"]) == (SECOND, FIRST)
     assert SECOND in arguments(namespace.get("deployment", "digits-predictor"))
     told = ready(await is_served(SECOND))["message"]
     assert told.endswith("following TrainingJob digits")
@@ -263,7 +265,7 @@ async def test_versions_are_served_beside_the_model_and_each_is_pinned(
     await serve()
     await serve()
     args = arguments(namespace.get("deployment", "digits-predictor"))
-    assert args[args.index("--version") :] == [
+    assert args[args.index("--version") :][:4] == [
         *("--version", "old=file:///mnt/vaka/model/old"),
         *("--version", f"trained=file:///mnt/vaka/model/digits@{SECOND}"),
     ]
@@ -345,3 +347,19 @@ async def test_a_service_of_somebody_else_is_left_alone(
     namespace.create("isvc", inference_service(model=STORED))
     assert (await serve())["status"]["state"] == "NameTaken"
     assert namespace.get("service", "digits")["spec"]["selector"] == {"a": "b"}
+
+
+async def test_a_cache_gets_a_claim_and_a_wish_that_it_cannot_meet_is_told(
+    namespace: Any, inference_service: Any, serve: Reconcile
+) -> None:
+    namespace.create("isvc", inference_service(model=STORED | {"cache": {"size": "2Gi"}}))
+    await serve()
+    (claim,) = namespace.list("pvc")
+    assert claim["metadata"]["name"] == "digits-model-cache"
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert "/mnt/vaka/cache" in arguments(namespace.get("deployment", "digits-predictor"))
+    smaller = {"spec": {"predictor": {"model": {"cache": {"size": "1Gi"}}}}}
+    namespace.patch("isvc", "digits", smaller)
+    told = ready(await serve())
+    assert told["reason"] == "InvalidSpec"
+    assert "digits-model-cache" in told["message"]

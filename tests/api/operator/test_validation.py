@@ -76,6 +76,17 @@ DIGEST = "sha256:" + "0" * 64
             "1 is the version of the model itself",
         ),
         ({"storageUri": "s3://b/m", "versions": [{"name": "a/b", "storageUri": "s3://b/n"}]}, {}, "match"),
+        ({"storageUri": "s3://b/m", "cache": {"size": "1Gi"}}, {}, "cache needs digest"),
+        ({"storageUri": "s3://b/m", "digest": DIGEST, "cache": {}}, {}, "give either size"),
+        (
+            {
+                "storageUri": "s3://b/m",
+                "digest": DIGEST,
+                "cache": {"claimName": "c", "storageClassName": "d"},
+            },
+            {},
+            "storageClassName goes with size",
+        ),
         ({"storageUri": "http://host/m.onnx"}, {}, "https://HOST/FILE.onnx"),
         ({"storageUri": "s3://b/m", "digest": "1234"}, {}, "must be sha256: and 64 hexadecimal digits"),
         ({"storageUri": "pkg://mnist"}, {}, "must be pvc://CLAIM/PATH"),
