@@ -26,6 +26,7 @@ USER_ERRORS = {
     "vaka.artifacts.errors": "ModelError",
     "vaka.data.dataset": "DatasetError",
     "vaka.devcluster.errors": "ClusterError",
+    "vaka.batch.errors": "BatchError",
 }
 """Errors of the library that people can mend, by module: one that is not imported cannot have raised any."""
 

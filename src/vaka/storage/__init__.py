@@ -25,6 +25,7 @@ __all__ = [
     "is_local",
     "local_path",
     "names",
+    "put_bytes",
     "put_folder",
     "remove",
 ]
@@ -51,6 +52,24 @@ def put_folder(folder: Path, uri: str, *, last: str) -> None:
             remote.upload(folder / last, last)
         case _:
             raise StorageError(f"{uri}: {scheme}:// cannot be written: give file:// or s3://")
+
+
+def put_bytes(content: bytes, uri: str, name: str) -> None:
+    """Store a file of the folder `uri` (file:// or s3://), whole or not at all."""
+    if uri.startswith("s3://"):
+        s3(uri, silence=WRITE_SILENCE).write(content, name)
+        return
+    target = local_path(uri) / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{name}.{os.getpid()}.partial")
+    try:
+        with beside.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def names(uri: str) -> list[str]:

@@ -42,7 +42,12 @@ class Version(NamedTuple):
     @classmethod
     def of(cls, meta: "ObjectMeta") -> "Version":
         etag = meta["e_tag"]
-        return cls(meta["size"], None if etag is None or etag.startswith("W/") else etag)
+        return cls(meta["size"], None if not etag or etag.startswith("W/") else etag)
+
+    def may_be(self, other: "Version") -> bool:
+        """Whether nothing tells them apart; some servers give an etag in listings only, or without quotes."""
+        one, another = (self.etag or "").strip('"'), (other.etag or "").strip('"')
+        return self.size == other.size and (one == another or not (one and another))
 
 
 class Remote(NamedTuple):
@@ -76,6 +81,11 @@ class Remote(NamedTuple):
         if start:
             options["range"] = {"offset": start}
         return self.store.get(f"{self.key}/{path}".strip("/"), options=options)
+
+    def write(self, content: bytes, path: str) -> None:
+        """The bytes to the object at `path` below the key."""
+        with self.explained():
+            self.store.put(f"{self.key}/{path}".strip("/"), content)
 
     def upload(self, source: Path, path: str) -> None:
         """The file to the object at `path` below the key."""

@@ -82,7 +82,7 @@ class Transfer:
             self._forget()
             return self._receive(0, None)
         found = Version.of(answer.meta)
-        if wanted and found != wanted:
+        if wanted and not found.may_be(wanted):
             raise Changed(f"{self._name} has changed while it was read")
         if not start:
             self._begin(found)
@@ -111,7 +111,8 @@ class Transfer:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
         usable = note.version.etag is not None and note.boot == BOOT.read_text()
-        return note.version if usable and self.expected in (None, note.version) else None
+        fits = self.expected is None or note.version.may_be(self.expected)
+        return note.version if usable and fits else None
 
     def _present(self) -> int:
         return self.to.stat().st_size if self.to.exists() else 0

@@ -208,6 +208,14 @@ def test_a_folder_in_s3_comes_whole_over_a_network_that_cuts(
 
 
 @pytest.mark.api
+def test_objects_without_an_etag_are_read_too(tmp_path: Path, bucket: str, gateway: tuple[str, Path]) -> None:
+    (gateway[1] / bucket / "m").mkdir()
+    (gateway[1] / bucket / "m" / "a.bin").write_bytes(b"put there behind the server's back")
+    got = storage.fetch(f"s3://{bucket}/m", tmp_path / "into")
+    assert (got / "a.bin").read_bytes() == b"put there behind the server's back"
+
+
+@pytest.mark.api
 def test_an_object_in_s3_that_changes_while_it_is_read_comes_in_its_new_version(
     tmp_path: Path, bucket: str, cutting: Callable[[int], None]
 ) -> None:
