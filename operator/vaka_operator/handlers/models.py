@@ -56,7 +56,7 @@ async def supply_of(
 
     main = await model(name, given)
     versions = {version.name: await model(f"{name}/{version.name}", version) for version in given.versions}
-    return Supply(model=main, versions=versions, cache=given.cache), resolved
+    return Supply(model=main, versions=versions, precision=given.precision, cache=given.cache), resolved
 
 
 async def _resolve(

@@ -26,6 +26,7 @@ class Supply(msgspec.Struct, kw_only=True, frozen=True):
 
     model: Model
     versions: Mapping[str, Model] = MappingProxyType({})
+    precision: str = "fp32"
     cache: ModelCache | None = None
 
     @property
@@ -52,6 +53,7 @@ class Supply(msgspec.Struct, kw_only=True, frozen=True):
         uri, *others = [mount.uri for mount in self.mounts(owner)]
         digest = ["--digest", self.model.digest] if self.model.digest else []
         words = ["--model", uri, *digest]
+        words += ["--precision", self.precision] if self.precision != "fp32" else []
         for (name, version), other in zip(self.versions.items(), others, strict=False):
             words += ["--version", f"{name}={other}" + (f"@{version.digest}" if version.digest else "")]
         if self.cache and self.caches:

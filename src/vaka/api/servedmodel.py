@@ -107,6 +107,10 @@ class PredictorModel(ServedModel, frozen=True):
         Annotated[SecretRef, said("Secret whose keys (AWS_ACCESS_KEY_ID, ...) give access to the storage.")]
         | None
     ) = None
+    precision: Annotated[
+        Literal["fp32", "int8"],
+        said("int8: the variant that is faster and less exact; its manifest says by how much."),
+    ] = "fp32"
     cache: (
         Annotated[ModelCache, said("A volume where models are kept, so that not every pod downloads them.")]
         | None

@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": ("vaka.cli.serve", "serve a model over HTTP and gRPC"),
     "predict": ("vaka.cli.predict", "predict images, arrays or JSON with a model or a running server"),
     "evaluate": ("vaka.cli.evaluate", "measure a model on a data set"),
+    "quantize": ("vaka.cli.quantize", "add a variant in int8 to a model folder, and measure what it loses"),
     "cluster": ("vaka.cli.cluster", "a Kubernetes to try Vaka on"),
     "data": ("vaka.cli.data", "the packaged data sets"),
 }

@@ -24,6 +24,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--name", help="name of the model in URLs (default: the last part of --model)")
     parser.add_argument("--digest", metavar="sha256:...", help="digest that the model must have")
     parser.add_argument(
+        "--precision",
+        choices=("fp32", "int8"),
+        default="fp32",
+        help="int8: the variant of the model that is faster and less exact (default: %(default)s)",
+    )
+    parser.add_argument(
         "--model-cache",
         type=Path,
         metavar="DIR",
@@ -68,7 +74,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     )
     folder = arguments.model_cache
     cache = ModelCache(folder=folder, limit=arguments.model_cache_size) if folder else None
-    run(ModelSource(name=name, uri=arguments.model, digest=arguments.digest, cache=cache), options)
+    source = ModelSource(
+        name=name,
+        uri=arguments.model,
+        digest=arguments.digest,
+        precision=arguments.precision,
+        cache=cache,
+    )
+    run(source, options)
     return 0
 
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import structs
+
 from vaka import storage
 from vaka.api.contract import PublishedModel, Report
 from vaka.api.reasons import Reason
@@ -12,8 +14,11 @@ from vaka.api.types import Metric
 from vaka.artifacts.cache import ModelCache
 from vaka.artifacts.errors import DigestMismatch, ModelInvalid, ModelNotFound
 from vaka.artifacts.manifest import Manifest
-from vaka.artifacts.read import digest_at, graph_of, open_model
+from vaka.artifacts.read import digest_at, graph_of, open_model, variant_of
 from vaka.serving.predictor import Predictor
+
+FULL = "fp32"
+"""The precision of the model itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,7 @@ class ModelSource:
     name: str
     uri: str
     digest: str | None = None
+    precision: str = FULL
     cache: ModelCache | None = None
     """Where a model with a digest is kept and looked for before it is downloaded."""
 
@@ -30,6 +36,7 @@ class ModelSource:
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     manifest: Manifest
+    """With the metrics of the variant that was loaded, if it is one."""
     digest: str
     predictor: Predictor
 
@@ -58,7 +65,11 @@ def load(
         tell: told how far it is, from any thread.
     """
     with _local(source, scratch, tell) as (path, manifest):
-        predictor = Predictor(graph_of(path), manifest)
+        graph = graph_of(path)
+        if source.precision != FULL:
+            variant = variant_of(path, manifest, source.precision)
+            graph, manifest = path / variant.file, structs.replace(manifest, metrics=variant.metrics)
+        predictor = Predictor(graph, manifest)
         predictor.warm_up()
         return LoadedModel(manifest=manifest, digest=source.digest or digest_at(path), predictor=predictor)
 
@@ -98,4 +109,5 @@ def failed(error: Exception) -> Report:
 def ready(source: ModelSource, model: LoadedModel) -> Report:
     metrics = [Metric(name=name, value=f"{value:.6g}") for name, value in model.manifest.metrics.items()]
     published = PublishedModel(uri=source.uri, digest=model.digest, metrics=metrics)
-    return Report(reason=Reason.READY, message=f"serving {source.uri}", model=published)
+    how = "" if source.precision == FULL else f" in {source.precision}"
+    return Report(reason=Reason.READY, message=f"serving {source.uri}{how}", model=published)

@@ -55,7 +55,9 @@ def job(owner: Owner, job_spec: JobSpec, config: Config) -> Callable[..., JSON]:
 def server(service_owner: Owner, predictor_spec: Predictor, config: Config) -> Callable[..., JSON]:
     def make(uri: str = "pvc://models/digits", **fields: Any) -> JSON:
         digest = fields.pop("digest", None)
-        given: dict[str, Any] = {name: fields.pop(name) for name in ("versions", "cache") if name in fields}
+        given: dict[str, Any] = {
+            name: fields.pop(name) for name in ("versions", "cache", "precision") if name in fields
+        }
         supply = Supply(model=Model(uri=uri, digest=digest, secret=fields.pop("secret", None)), **given)
         return deployment(service_owner, predictor_spec(**fields), supply, config)
 
@@ -482,6 +484,11 @@ def test_the_cache_is_mounted_where_the_server_is_told(
         "mountPath": "/mnt/vaka/cache",
     }
     assert values_of(args, "--model-cache-size") == size
+
+
+def test_a_precision_other_than_the_models_own_is_asked_for(server: Callable[..., JSON]) -> None:
+    assert values_of(container_of(server(precision="int8"))["args"], "--precision") == ["int8"]
+    assert "--precision" not in container_of(server())["args"]
 
 
 def test_what_lies_on_a_claim_needs_no_cache(service_owner: Owner, server: Callable[..., JSON]) -> None:
