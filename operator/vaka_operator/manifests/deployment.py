@@ -1,26 +1,17 @@
 """The Deployment whose pods serve a model, and what goes with it."""
 
-import msgspec
-
 from vaka.api.contract import HTTP_PORT, LABEL_DIGEST
 from vaka.api.inferenceservice import PredictorSpec
 from vaka_operator.config import Config
-from vaka_operator.manifests import pod, storage
+from vaka_operator.manifests import pod
 from vaka_operator.manifests.meta import JSON, Owner, child
+from vaka_operator.manifests.models import Supply
 from vaka_operator.manifests.networkpolicy import network_policy
 from vaka_operator.manifests.pdb import disruption_budget
 from vaka_operator.manifests.service import service
 
 SERVER = "server"
 REQUESTS = {"cpu": "100m", "memory": "128Mi"}
-
-
-class Model(msgspec.Struct, kw_only=True, frozen=True):
-    """The model that is to be served."""
-
-    uri: str
-    digest: str | None = None
-    secret: str | None = None
 
 
 def predictor_name(owner: Owner) -> str:
@@ -37,28 +28,29 @@ def surroundings(owner: Owner) -> list[JSON]:
     ]
 
 
-def deployment(owner: Owner, spec: PredictorSpec, model: Model, config: Config) -> JSON:
+def deployment(owner: Owner, spec: PredictorSpec, supply: Supply, config: Config) -> JSON:
     """The server's pods; ValueError says which field of the spec is wrong and what is allowed."""
-    mount = storage.model(model.uri)
+    mounts = supply.mounts(owner)
+    digest = supply.model.digest
     container = pod.Container(
         name=SERVER,
         image=spec.image or config.server_image,
         pull_policy=config.image_pull_policy,
         command=["python", "-m", "vaka.cli", "serve"],
-        args=_arguments(owner, model, mount),
+        args=[*supply.arguments(owner), "--name", owner.name, "--http-port", str(HTTP_PORT)],
         env=pod.environment([], spec, field="spec.predictor.env"),
-        secrets=[model.secret] if model.secret else [],
+        secrets=supply.secrets(),
         port=HTTP_PORT,
         port_name="http",
-        mounts=[mount.volume_mount] if mount.volume_mount else [],
+        mounts=[mount.volume_mount for mount in mounts if mount.volume_mount],
         resources=pod.resources(spec.resources, requests=REQUESTS),
         probes=_probes(),
     )
     template = pod.template(
         container,
         owner=owner,
-        annotations={LABEL_DIGEST: model.digest} if model.digest else {},
-        volumes=[mount.volume] if mount.volume else [],
+        annotations={LABEL_DIGEST: digest} if digest else {},
+        volumes=[mount.volume for mount in mounts if mount.volume],
         placement=spec,
         terminationGracePeriodSeconds=30,
     )
@@ -76,11 +68,6 @@ def deployment(owner: Owner, spec: PredictorSpec, model: Model, config: Config) 
             "template": template,
         },
     )
-
-
-def _arguments(owner: Owner, model: Model, mount: storage.Mount) -> list[str]:
-    digest = ["--digest", model.digest] if model.digest else []
-    return ["--model", mount.uri, *digest, "--name", owner.name, "--http-port", str(HTTP_PORT)]
 
 
 def _probes() -> JSON:

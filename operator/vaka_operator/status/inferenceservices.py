@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vaka.api.contract import Report
+from vaka.api.contract import LABEL_DIGEST, Report
 from vaka.api.inferenceservice import (
     Address,
     InferenceServiceStatus,
@@ -14,8 +14,10 @@ from vaka.api.inferenceservice import (
     ServedModelStatus,
 )
 from vaka.api.reasons import Reason
-from vaka_operator.manifests.deployment import SERVER, Model
+from vaka.api.servedmodel import ResolvedModel
+from vaka_operator.manifests.deployment import SERVER
 from vaka_operator.manifests.meta import JSON
+from vaka_operator.manifests.models import Model
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Claim, Finding, conditions
 
@@ -41,6 +43,8 @@ class Seen:
     now: str
     model: Model | None = None
     """The model to serve, None while none is known."""
+    models: list[ResolvedModel] = field(default_factory=list)
+    """What references to TrainingJobs came to."""
     deployment: JSON | None = None
     pods: Sequence[JSON] = ()
     reports: Mapping[str, Report | None] = field(default_factory=dict)
@@ -83,6 +87,7 @@ def status_of(seen: Seen) -> tuple[InferenceServiceStatus, Verdict]:
         url=seen.url,
         address=Address(url=seen.url),
         replicas=_replicas(seen),
+        models=seen.models,
         model_status=_model_status(seen, verdict),
     )
     return status, verdict
@@ -95,7 +100,7 @@ def judge(seen: Seen) -> Verdict:
         return Verdict(serving=serving, finding=seen.obstacle)
     if _rolled_out(seen):
         told = f"{_count(seen, 'readyReplicas')} of {seen.spec.min_replicas} pods serve {_uri(seen)}"
-        return Verdict(serving=True, finding=Finding(Reason.READY, told))
+        return Verdict(serving=True, finding=Finding(Reason.READY, told + _origin(seen)))
     if refused := _refused(seen):
         return Verdict(serving=serving, finding=refused)
     pod = podstatus.newest(unready(seen.pods))
@@ -108,6 +113,14 @@ def judge(seen: Seen) -> Verdict:
 
 def _uri(seen: Seen) -> str | None:
     return seen.model.uri if seen.model else None
+
+
+def _origin(seen: Seen) -> str:
+    """How a model that a job has published may change."""
+    model = next((m for m in seen.models if seen.model and m.digest == seen.model.digest), None)
+    if model is None:
+        return ""
+    return f", pinned to the result of {model.ref}" if model.pinned else f", following {model.ref}"
 
 
 def _count(seen: Seen, field: str) -> int:
@@ -167,8 +180,16 @@ def _model_status(seen: Seen, verdict: Verdict) -> ServedModelStatus:
         ),
         uri=_uri(seen),
         digest=seen.model.digest if seen.model else None,
+        active_digest=_active_digest(seen),
         last_failure_info=_load_failure(verdict),
     )
+
+
+def _active_digest(seen: Seen) -> str | None:
+    """Of the newest pod that answers, where that is not the model that is to be served."""
+    pod = podstatus.newest([pod for pod in seen.pods if podstatus.is_ready(pod)])
+    digest = pod and pod["metadata"].get("annotations", {}).get(LABEL_DIGEST)
+    return digest if digest and not (seen.model and digest == seen.model.digest) else None
 
 
 def _transition(verdict: Verdict) -> str:

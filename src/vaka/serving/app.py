@@ -14,10 +14,11 @@ import vaka
 from vaka.api.contract import Report
 from vaka.serving import bodies, openapi, v1, v2
 from vaka.serving.errors import BadRequest, NotReady, ServingError, UnknownPath, WrongMethod
-from vaka.serving.holder import ModelHolder
 from vaka.serving.http import Request, Response
 from vaka.serving.load import loading
 from vaka.serving.metrics import Metrics
+from vaka.serving.options import DEFAULT_VERSION
+from vaka.serving.repository import Repository
 
 MAX_BODY = 64 * 1024 * 1024
 SMALL_BODY = 64 * 1024
@@ -40,7 +41,7 @@ class Named(NamedTuple):
 
 
 class App:
-    """V1 and Open Inference Protocol for the model that the holder has or will have.
+    """V1 and Open Inference Protocol for the model that the repository has or will have.
 
     Args:
         is_ready: whether the server as a whole is, not only this process.
@@ -48,13 +49,13 @@ class App:
 
     def __init__(
         self,
-        holder: ModelHolder,
+        repository: Repository,
         metrics: Metrics,
         *,
         is_ready: Callable[[], bool],
         max_body: int = MAX_BODY,
     ) -> None:
-        self._holder = holder
+        self._repository = repository
         self._metrics = metrics
         self._is_ready = is_ready
         self._max_body = max_body
@@ -83,12 +84,12 @@ class App:
         if endpoint := self._fixed.get(path):
             return self._allowing(("GET", "HEAD"), request, endpoint)
         if found := V1.fullmatch(path):
-            named = Named(found["name"], v2.VERSION)
+            named = Named(found["name"], DEFAULT_VERSION)
             if found["verb"]:
                 return self._allowing(("POST",), request, partial(self._measured, "v1", self._predict, named))
             return self._allowing(("GET", "HEAD"), request, partial(self._readiness, named))
         if found := V2.fullmatch(path):
-            named = Named(found["name"], found["version"] or v2.VERSION)
+            named = Named(found["name"], found["version"] or DEFAULT_VERSION)
             match found["verb"]:
                 case "/infer":
                     work = partial(self._measured, "v2", self._infer, named)
@@ -126,26 +127,27 @@ class App:
             raise
         finally:
             self._metrics.end(protocol, code, perf_counter() - start)
-        if self._holder.draining:
+        if self._repository.draining:
             response.headers["connection"] = "close"
         return response
 
     async def _predict(self, named: Named, request: Request) -> Response:
-        model = self._holder.loaded(*named)
-        inputs = await _decoded(request, self._v1_inputs, model.manifest)
-        outputs = await self._holder.infer(model, inputs)
-        return _packed(request, v1.encode(outputs, model.manifest))
+        holder = self._repository.find(*named)
+        manifest = holder.model.manifest
+        inputs = await _decoded(request, self._v1_inputs, manifest)
+        return _packed(request, v1.encode(await holder.infer(inputs), manifest))
 
     def _v1_inputs(self, request: Request, manifest: Any) -> dict[str, Any]:
         return v1.decode(self._body(request), manifest)
 
     async def _infer(self, named: Named, request: Request) -> Response:
-        model = self._holder.loaded(*named)
+        holder = self._repository.find(*named)
+        _ = holder.model  # not to decode for one that is not there
         asked, inputs = await _decoded(request, self._v2_inputs)
         names = [output.name for output in asked.outputs]
         timeout = asked.parameters.timeout
         seconds = timeout / 1e6 if timeout else None
-        outputs = await self._holder.infer(model, inputs, names, timeout=seconds)
+        outputs = await holder.infer(inputs, names, timeout=seconds)
         body, header_length = v2.encode(asked, outputs, named.name, named.version)
         if header_length is None:
             return _packed(request, body)
@@ -171,7 +173,7 @@ class App:
         return bodies.unpacked(request.body, encoding, limit=self._max_body)
 
     async def _index(self, _: Request) -> Response:
-        name = self._holder.source.name
+        name = self._repository.name
         urls = {
             "predict": f"/v1/models/{name}:predict",
             "infer": f"/v2/models/{name}/infer",
@@ -189,9 +191,9 @@ class App:
 
     def _told(self) -> Report:
         """What is to be said of the server as a whole: its processes load the model each for itself."""
-        if self._holder.ready and not self._is_ready():
-            return loading(self._holder.source)
-        return self._holder.report
+        if self._repository.ready and not self._is_ready():
+            return loading(self._repository.find(self._repository.name).source)
+        return self._repository.report
 
     async def _prometheus(self, _: Request) -> Response:
         return Response(generate_latest(self._metrics.registry), content_type=CONTENT_TYPE_LATEST)
@@ -204,20 +206,20 @@ class App:
 
     def _described(self) -> dict[str, Any]:
         """As long as the model is not there, without its inputs."""
-        name = self._holder.source.name
+        name = self._repository.name
         try:
-            return openapi.document(name, self._holder.loaded(name).manifest)
+            return openapi.document(name, self._repository.find(name).model.manifest)
         except NotReady:
             return openapi.document(name, None)
 
     async def _v1_models(self, _: Request) -> Response:
-        return _json({"models": [self._holder.source.name]})
+        return _json({"models": [self._repository.name]})
 
     async def _v2_server(self, _: Request) -> Response:
         return _json({"name": "vaka", "version": vaka.__version__, "extensions": v2.EXTENSIONS})
 
     async def _v2_models(self, _: Request) -> Response:
-        return _json({"models": [self._holder.source.name]})
+        return _json({"models": [self._repository.name]})
 
     async def _v2_live(self, _: Request) -> Response:
         return _json({"live": True})
@@ -228,12 +230,11 @@ class App:
         return _json(self._told(), status=503)
 
     async def _metadata(self, named: Named, _: Request) -> Response:
-        model = self._holder.loaded(*named)
-        return _json(v2.metadata(named.name, model.manifest.signature, [v2.VERSION]))
+        model = self._repository.find(*named).model
+        return _json(v2.metadata(named.name, model.manifest.signature, self._repository.versions))
 
     async def _readiness(self, named: Named, _: Request) -> Response:
-        self._holder.check(*named)
-        ready = self._is_ready()
+        ready = self._repository.find(*named).ready and self._is_ready()
         return _json({"name": named.name, "ready": ready}, status=200 if ready else 503)
 
 

@@ -14,10 +14,10 @@ import vaka
 from vaka.serving import v2_grpc
 from vaka.serving.app import MAX_BODY, SMALL_BODY
 from vaka.serving.errors import ServingError
-from vaka.serving.holder import ModelHolder
 from vaka.serving.metrics import Metrics
+from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.pb import open_inference_pb2 as pb
-from vaka.serving.v2 import VERSION
+from vaka.serving.repository import Repository
 
 SERVICE = "inference.GRPCInferenceService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -40,7 +40,7 @@ OPTIONS = [
 
 @asynccontextmanager
 async def serving(
-    holder: ModelHolder,
+    repository: Repository,
     metrics: Metrics,
     address: str,
     *,
@@ -52,7 +52,7 @@ async def serving(
     OSError if the port cannot be had.
     """
     server = grpc.aio.server(options=OPTIONS)
-    server.add_generic_rpc_handlers([_handlers(_Service(holder, metrics, is_ready))])
+    server.add_generic_rpc_handlers([_handlers(_Service(repository, metrics, is_ready))])
     health_pb2_grpc.add_HealthServicer_to_server(_Health(is_ready), server)
     reflection.enable_server_reflection([SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     try:
@@ -103,8 +103,8 @@ def _code(error: ServingError) -> grpc.StatusCode:
 
 
 class _Service:
-    def __init__(self, holder: ModelHolder, metrics: Metrics, is_ready: Callable[[], bool]) -> None:
-        self._holder = holder
+    def __init__(self, repository: Repository, metrics: Metrics, is_ready: Callable[[], bool]) -> None:
+        self._repository = repository
         self._metrics = metrics
         self._is_ready = is_ready
 
@@ -118,12 +118,12 @@ class _Service:
         return pb.ServerMetadataResponse(name="vaka", version=vaka.__version__)
 
     async def model_ready(self, request: pb.ModelReadyRequest, __: Any) -> pb.ModelReadyResponse:
-        self._holder.check(request.name, request.version or VERSION)
-        return pb.ModelReadyResponse(ready=self._is_ready())
+        holder = self._repository.find(request.name, request.version or DEFAULT_VERSION)
+        return pb.ModelReadyResponse(ready=holder.ready and self._is_ready())
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, __: Any) -> pb.ModelMetadataResponse:
-        model = self._holder.loaded(request.name, request.version or VERSION)
-        return v2_grpc.metadata(request.name, model.manifest.signature)
+        model = self._repository.find(request.name, request.version or DEFAULT_VERSION).model
+        return v2_grpc.metadata(request.name, model.manifest.signature, self._repository.versions)
 
     async def model_infer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
         code, start = grpc.StatusCode.CANCELLED, perf_counter()
@@ -142,14 +142,16 @@ class _Service:
         return response
 
     async def _infer(self, request: pb.ModelInferRequest, remaining: float | None) -> pb.ModelInferResponse:
-        model = self._holder.loaded(request.model_name, request.model_version or VERSION)
+        version = request.model_version or DEFAULT_VERSION
+        holder = self._repository.find(request.model_name, version)
+        _ = holder.model  # not to decode for one that is not there
         if request.ByteSize() <= SMALL_BODY:
             inputs = v2_grpc.decode(request)
         else:
             inputs = await asyncio.to_thread(v2_grpc.decode, request)
         names = [output.name for output in request.outputs]
-        outputs = await self._holder.infer(model, inputs, names, timeout=remaining)
-        return v2_grpc.encode(request, outputs)
+        outputs = await holder.infer(inputs, names, timeout=remaining)
+        return v2_grpc.encode(request, outputs, version)
 
 
 class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]

@@ -30,7 +30,7 @@ from vaka.serving.columns import (
 class Metrics:
     """One process's counters, and what all of them add up to."""
 
-    def __init__(self, board: Board, number: int, model_info: Callable[[], dict[str, str]]) -> None:
+    def __init__(self, board: Board, number: int, model_info: Callable[[], list[dict[str, str]]]) -> None:
         self._row = board.row(number)
         self.registry = CollectorRegistry()
         self.registry.register(_Served(board))
@@ -93,12 +93,12 @@ def _family(name: str, said: str, histogram: Histogram, board: Board) -> Histogr
 
 
 class _ModelInfo(Collector):
-    def __init__(self, model_info: Callable[[], dict[str, str]]) -> None:
+    def __init__(self, model_info: Callable[[], list[dict[str, str]]]) -> None:
         self._model_info = model_info
 
     def collect(self) -> Iterator[Metric]:
-        family = InfoMetricFamily("vaka_server_model", "The model that is served.")
-        if info := self._model_info():
+        family = InfoMetricFamily("vaka_server_model", "The versions of the model that are served.")
+        for info in self._model_info():
             family.add_metric([], info)
         yield family
 

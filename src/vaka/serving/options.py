@@ -1,6 +1,15 @@
 """What a server is told when it is started."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vaka.artifacts.cache import ModelCache
+
+FULL = "fp32"
+"""The precision of the model itself."""
+DEFAULT_VERSION = "1"
+"""The version that a request means which names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -9,7 +18,11 @@ class ModelSource:
 
     name: str
     uri: str
+    version: str = DEFAULT_VERSION
     digest: str | None = None
+    precision: str = FULL
+    cache: "ModelCache | None" = None
+    """Where a model with a digest is kept and looked for before it is downloaded."""
 
 
 @dataclass(frozen=True, kw_only=True)

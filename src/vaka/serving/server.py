@@ -17,8 +17,11 @@ from vaka.serving.options import ModelSource, Options
 log = logging.getLogger(__name__)
 
 
-def run(source: ModelSource, options: Options) -> int:
-    """Serve until SIGTERM or SIGINT; gives the exit status. OSError if a port cannot be had."""
+def run(sources: list[ModelSource], options: Options) -> int:
+    """Serve versions of a model until SIGTERM or SIGINT; gives the exit status.
+
+    OSError if a port cannot be had.
+    """
     with (
         reserved(options.host, options.http_port, options.grpc_port) as (http_port, grpc_port),
         tempfile.TemporaryDirectory(prefix="vaka-") as scratch,
@@ -26,10 +29,10 @@ def run(source: ModelSource, options: Options) -> int:
         board = Board(rows=options.processes, columns=COLUMNS)
         own = replace(options, http_port=http_port or 0, grpc_port=grpc_port)
         fleet = Fleet(
-            partial(_work, source, own, board, Path(scratch)),
+            partial(_work, sources, own, board, Path(scratch)),
             size=options.processes,
             forget=partial(board.clear, keep=LASTING),
-            listening=partial(_announce, source, own),
+            listening=partial(_announce, sources[0], own),
         )
         code = fleet.run()
     if code == 0:
@@ -37,10 +40,10 @@ def run(source: ModelSource, options: Options) -> int:
     return code
 
 
-def _work(source: ModelSource, options: Options, board: Board, scratch: Path, place: Place) -> None:
+def _work(sources: list[ModelSource], options: Options, board: Board, scratch: Path, place: Place) -> None:
     from vaka.serving import worker
 
-    worker.run(source, options, board, scratch, place)
+    worker.run(sources, options, board, scratch, place)
 
 
 def _announce(source: ModelSource, options: Options) -> None:

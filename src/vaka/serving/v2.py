@@ -13,11 +13,10 @@ import msgspec
 from vaka.artifacts.manifest import Signature, Tensor
 from vaka.serving import numbers
 from vaka.serving.errors import BadRequest
+from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.raw import from_raw, to_raw
 from vaka.serving.tensors import DATATYPES, Array, from_json, known, reshaped
 
-VERSION = "1"
-"""The version of a model that is served alone; the digest says which it is."""
 PLATFORM = "onnxruntime_onnx"
 EXTENSIONS = ["binary_tensor_data"]
 HEADER_LENGTH = "inference-header-content-length"
@@ -110,7 +109,7 @@ def decode(body: bytes, header_length: int | None = None) -> tuple[InferRequest,
 
 
 def encode(
-    request: InferRequest, outputs: Mapping[str, Array], model: str, version: str = VERSION
+    request: InferRequest, outputs: Mapping[str, Array], model: str, version: str = DEFAULT_VERSION
 ) -> Encoded:
     """The response, data flat; NaN and infinity become null in JSON, which has neither."""
     tensors: list[OutputTensor] = []

@@ -10,10 +10,11 @@ import numpy as np
 
 from vaka.artifacts.manifest import Datatype, Signature
 from vaka.serving.errors import BadRequest
+from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.pb.open_inference_pb2 import ModelInferRequest, ModelInferResponse, ModelMetadataResponse
 from vaka.serving.raw import from_raw, texts, to_raw
 from vaka.serving.tensors import DATATYPES, DTYPES, Array, from_json, known, reshaped
-from vaka.serving.v2 import PLATFORM, VERSION
+from vaka.serving.v2 import PLATFORM
 
 CONTENTS: dict[Datatype, str] = {
     "BOOL": "bool_contents",
@@ -48,9 +49,11 @@ def decode(request: ModelInferRequest) -> dict[str, Array]:
     return arrays
 
 
-def encode(request: ModelInferRequest, outputs: Mapping[str, Array]) -> ModelInferResponse:
+def encode(
+    request: ModelInferRequest, outputs: Mapping[str, Array], version: str = DEFAULT_VERSION
+) -> ModelInferResponse:
     """The response, raw where the request was raw or a datatype has no typed contents."""
-    response = ModelInferResponse(model_name=request.model_name, model_version=VERSION, id=request.id)
+    response = ModelInferResponse(model_name=request.model_name, model_version=version, id=request.id)
     raw = bool(request.raw_input_contents) or any(
         DATATYPES[a.dtype] not in CONTENTS for a in outputs.values()
     )
@@ -64,9 +67,9 @@ def encode(request: ModelInferRequest, outputs: Mapping[str, Array]) -> ModelInf
     return response
 
 
-def metadata(model: str, signature: Signature) -> ModelMetadataResponse:
+def metadata(model: str, signature: Signature, versions: list[str]) -> ModelMetadataResponse:
     """What a client must know to ask."""
-    response = ModelMetadataResponse(name=model, versions=[VERSION], platform=PLATFORM)
+    response = ModelMetadataResponse(name=model, versions=versions, platform=PLATFORM)
     for field, tensors in ((response.inputs, signature.inputs), (response.outputs, signature.outputs)):
         for tensor in tensors:
             field.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)

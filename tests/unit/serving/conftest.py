@@ -1,6 +1,7 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from vaka.serving.holder import ModelHolder
 from vaka.serving.http import HttpServer
 from vaka.serving.metrics import Metrics
 from vaka.serving.options import ModelSource
+from vaka.serving.repository import Repository
 
 Serve = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -26,15 +28,23 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     tasks: list[asyncio.Task[None]] = []
 
     async def start(
-        model: Path, *, wait: bool = True, max_body: int = MAX_BODY, **policy: Any
+        model: Path,
+        *,
+        wait: bool = True,
+        max_body: int = MAX_BODY,
+        versions: Mapping[str, Path] = MappingProxyType({}),
+        **policy: Any,
     ) -> httpx.AsyncClient:
-        metrics = Metrics(Board(rows=1, columns=COLUMNS), 0, lambda: holder.info())
-        source = ModelSource(name="m", uri=str(model))
-        holder = ModelHolder(source, tmp_path / "scratch", BatchPolicy(**policy), metrics.batch)
-        tasks.append(asyncio.create_task(holder.keep_loading()))
+        metrics = Metrics(Board(rows=1, columns=COLUMNS), 0, lambda: repository.info())
+        sources = [ModelSource(name="m", version=name, uri=str(uri)) for name, uri in versions.items()]
+        sources.insert(0, ModelSource(name="m", uri=str(model)))
+        repository = Repository(
+            [ModelHolder(s, tmp_path / s.version, BatchPolicy(**policy), metrics.batch) for s in sources]
+        )
+        tasks.append(asyncio.create_task(repository.keep_loading()))
         if wait:
             await tasks[-1]
-        app = App(holder, metrics, is_ready=lambda: holder.ready, max_body=max_body)
+        app = App(repository, metrics, is_ready=lambda: repository.ready, max_body=max_body)
         servers.append(HttpServer(app, refusal, max_body=max_body))
         port = await servers[-1].start("127.0.0.1", 0)
         clients.append(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))

@@ -130,6 +130,29 @@ async def test_the_api_is_described_for_machines_and_for_people(client):
     assert "/v1/models/m:predict" in page.text
 
 
+async def test_versions_are_served_side_by_side(serve, models, tmp_path):
+    wide = models.brightness(tmp_path / "wide", width=5)
+    client = await serve(models.brightness(tmp_path / "model"), versions={"wide": wide})
+    assert (await client.get("/v2/models/m")).json()["versions"] == ["1", "wide"]
+    for version, width in (("1", 4), ("wide", 5)):
+        tensor = {"name": "image", "datatype": "FP32", "shape": [1, 1, 3, width], "data": [9] * 3 * width}
+        answer = await client.post(f"/v2/models/m/versions/{version}/infer", json={"inputs": [tensor]})
+        assert answer.json()["model_version"] == version
+    assert (await client.post("/v2/models/m/infer", json={"inputs": [tensor]})).status_code == 400
+    wrong = await client.get("/v2/models/m/versions/other")
+    assert wrong.json()["error"] == "model 'm' has no version 'other': known are 1, wide"
+
+
+async def test_a_version_that_is_not_there_keeps_the_server_unready_and_is_named(serve, models, tmp_path):
+    versions = {"next": tmp_path / "none"}
+    client = await serve(models.brightness(tmp_path / "model"), versions=versions, wait=False)
+    while (report := (await client.get("/report")).json())["reason"] != "ModelNotFound":
+        await asyncio.sleep(0.01)
+    assert report["message"].startswith("version next: ")
+    assert (await client.get("/v2/health/ready")).status_code == 503
+    assert (await client.post("/v1/models/m:predict", json=GOOD)).status_code == 200
+
+
 async def test_head_is_get_without_a_body(client):
     answer = await client.head("/v2/health/ready")
     assert (answer.status_code, answer.content) == (200, b"")

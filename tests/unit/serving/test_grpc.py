@@ -17,6 +17,7 @@ from vaka.serving.holder import ModelHolder
 from vaka.serving.metrics import Metrics
 from vaka.serving.options import ModelSource
 from vaka.serving.pb import open_inference_pb2 as pb
+from vaka.serving.repository import Repository
 from vaka.serving.tensors import DTYPES
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -89,16 +90,16 @@ class Client:
 async def call(models, tmp_path):
     """Of a server that holds the identity as model m."""
     source = ModelSource(name="m", uri=str(models.identity(tmp_path / "n.onnx")))
-    metrics = Metrics(Board(rows=1, columns=COLUMNS), 0, lambda: holder.info())
-    holder = ModelHolder(source, tmp_path, BatchPolicy(), metrics.batch)
-    await holder.keep_loading()
+    metrics = Metrics(Board(rows=1, columns=COLUMNS), 0, lambda: repository.info())
+    repository = Repository([ModelHolder(source, tmp_path, BatchPolicy(), metrics.batch)])
+    await repository.keep_loading()
     async with (
-        serving(holder, metrics, "127.0.0.1:0", is_ready=lambda: holder.ready, grace=1) as port,
+        serving(repository, metrics, "127.0.0.1:0", is_ready=lambda: repository.ready, grace=1) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         client = Client(channel)
         client.metrics = metrics
-        client.holder = holder
+        client.repository = repository
         client.channel = channel
         yield client
 
@@ -148,7 +149,7 @@ async def test_the_health_service_follows_the_model(call):
     health = health_pb2_grpc.HealthStub(call.channel)
     watched = health.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
     assert (await watched.read()).status == health_pb2.HealthCheckResponse.SERVING
-    call.holder.drain()
+    call.repository.drain()
     assert (await watched.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
     assert (await health.Check(health_pb2.HealthCheckRequest())).status == (
         health_pb2.HealthCheckResponse.NOT_SERVING
