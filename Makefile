@@ -16,7 +16,7 @@ PACKAGES := python3 python3-venv containerd runc containernetworking-plugins nft
             iproute2 ca-certificates
 TEST_PACKAGES := prometheus curl haproxy wrk
 
-.PHONY: help system setup binaries datasets images demo test test-unit test-distributed test-api test-e2e \
+.PHONY: help system setup binaries datasets images demo test clients test-unit test-distributed test-api test-e2e \
         check format crds states lock cluster-up cluster-down bench clean
 
 help: ## Show this list
@@ -68,13 +68,21 @@ cluster-down: ## Stop it and leave nothing behind
 	@[ ! -x $(VAKA) ] || $(VAKA) cluster down --name $(NAME)
 
 ##@ Develop
-test: setup test-packages check ## All checks and all tests: unit, distributed, api (real API server), e2e (real pods)
+test: setup test-packages clients check ## All checks and all tests: unit, distributed, api (real API server), e2e (real pods)
 	@$(VENV)/bin/pytest
+
+clients: .venv-clients/.ready
+
+.venv-clients/.ready: $(VENV)/.ready tests/unit/serving/clients/requirements.txt
+	@echo "==> Clients that others wrote, into .venv-clients"
+	@[ -x .venv-clients/bin/python ] || python3.11 -m venv .venv-clients
+	@$(VENV)/bin/uv pip sync --quiet --python .venv-clients/bin/python tests/unit/serving/clients/requirements.txt
+	@touch $@
 
 test-packages:
 	@$(call install,$(TEST_PACKAGES))
 
-test-unit: $(VENV)/.ready ## Tests that need no cluster, without the slow ones: a minute
+test-unit: $(VENV)/.ready clients ## Tests that need no cluster, without the slow ones: a minute
 	@$(VENV)/bin/pytest -m "not api and not cluster and not e2e and not distributed"
 
 test-distributed: $(VENV)/.ready binaries ## Tests with several training processes, killed and started again
@@ -102,9 +110,11 @@ lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	@$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --extra dev --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 	@PATH=$(VENV)/bin:$$PATH images/requirements/compile.sh
+	@cd tests/unit/serving/clients && ../../../../$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.txt requirements.in
 
 bench: demo ## Measurements on the cluster of the demo
 	@$(PYTHON) bench/spine.py $(NAME)
 
 clean: cluster-down ## Stop the cluster and remove what was built here (the caches stay)
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-clients build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -22,3 +22,5 @@ compile trainer torch pyproject.toml --extra train
 # Optuna imports alembic and SQLAlchemy only for studies in a database, which there are none of.
 compile operator 'obstore alembic sqlalchemy mako markupsafe' pyproject.toml --extra operator
 compile server '' pyproject.toml --extra serve
+# It comes on top of the server's packages.
+compile batch 'msgspec numpy obstore pyyaml' pyproject.toml --extra batch

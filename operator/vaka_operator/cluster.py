@@ -155,11 +155,11 @@ class Cluster:
         options = {"preconditions": {"uid": meta["uid"]}, "propagationPolicy": "Background"}
         await self._call("DELETE", _path(live["kind"], meta["namespace"], meta["name"]), body=options)
 
-    async def write_status(self, resource: JSON, status: JSON) -> None:
-        """Replace the status; Conflict where the resource has changed since it was read."""
+    async def write_status(self, resource: JSON, status: JSON) -> JSON:
+        """The resource with this status; Conflict where it has changed since it was read."""
         meta = resource["metadata"]
         path = f"{_path(resource['kind'], meta['namespace'], meta['name'])}/status"
-        await self._write("PUT", path, body=resource | {"status": status})
+        return await self._write("PUT", path, body=resource | {"status": status})
 
     async def record(self, event: JSON) -> None:
         """Create an event, unless it is there already."""

@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
 import kopf
 import prometheus_client
@@ -19,6 +19,7 @@ from vaka_operator import config
 from vaka_operator.cluster import Cluster, Conflict, Ending
 from vaka_operator.doorbell import Doorbell
 from vaka_operator.handlers import inferenceservices, trainingjobs
+from vaka_operator.handlers.models import references
 from vaka_operator.handlers.world import LATER_S, Outcome, World
 from vaka_operator.manifests.meta import MANAGED_BY, MANAGER
 from vaka_operator.metrics import Metrics
@@ -71,10 +72,19 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 @kopf.index(GROUP, "inferenceservices")
 def followers(
     namespace: str | None, name: str, spec: kopf.Spec, **_: Any
-) -> dict[tuple[str | None, str], str] | None:
+) -> dict[tuple[str | None, str], str]:
     """The services that wait for a TrainingJob, or follow it, by its namespace and name."""
-    ref = spec["predictor"]["model"].get("trainingJobRef")
-    return {(namespace, ref["name"]): name} if ref else None
+    names = {ref["name"] for ref in references(spec) if "name" in ref}
+    return {(namespace, job): name for job in names}
+
+
+@kopf.index(GROUP, "inferenceservices")
+def choosers(
+    namespace: str | None, name: str, spec: kopf.Spec, **_: Any
+) -> dict[str | None, tuple[str, list[dict[str, str]]]] | None:
+    """The services that choose TrainingJobs by labels, with the labels, by namespace."""
+    labels = [dict(ref["selector"]["matchLabels"]) for ref in references(spec) if "selector" in ref]
+    return {namespace: (name, labels)} if labels else None
 
 
 @kopf.index(GROUP, "trainingjobs", labels={LABEL_SEARCH: kopf.PRESENT})
@@ -87,15 +97,21 @@ def trials(
 
 @kopf.on.event(GROUP, "trainingjobs")
 async def training_job_changed(
-    namespace: str | None, name: str, meta: kopf.Meta, memo: kopf.Memo, **kwargs: Any
+    namespace: str | None, name: str, meta: kopf.Meta, status: kopf.Status, memo: kopf.Memo, **kwargs: Any
 ) -> None:
     if tells_something_new(memo, meta, kwargs["type"]):
         for job in (name, *kwargs["trials"].get((namespace, name), ())):
             wake(memo, "TrainingJob", namespace, job)
     if search := meta.labels.get(LABEL_SEARCH):
         wake(memo, "TrainingJob", namespace, search)
-    for service in kwargs["followers"].get((namespace, name), ()):
-        wake(memo, "InferenceService", namespace, service)
+    before, memo.result = memo.get("result"), Result.of(meta, status, gone=kwargs["type"] == "DELETED")
+    if memo.result != before:
+        by_name = kwargs["followers"].get((namespace, name), ())
+        chosen = (memo.result.labels, before.labels if before else {})
+        choosing = kwargs["choosers"].get(namespace, ())
+        by_labels = [service for service, wanted in choosing if any_is_met(wanted, chosen)]
+        for service in (*by_name, *by_labels):
+            wake(memo, "InferenceService", namespace, service)
 
 
 @kopf.on.event(GROUP, "inferenceservices")
@@ -117,10 +133,31 @@ async def training_child_changed(
 
 @kopf.on.event("deployments", labels={LABEL_SERVICE: kopf.PRESENT})
 @kopf.on.event("pods", labels={LABEL_SERVICE: kopf.PRESENT})
+@kopf.on.event("persistentvolumeclaims", labels={LABEL_SERVICE: kopf.PRESENT})
 async def serving_child_changed(
     namespace: str | None, labels: kopf.Labels, memo: kopf.Memo, **_: Any
 ) -> None:
     wake(memo, "InferenceService", namespace, labels[LABEL_SERVICE])
+
+
+class Result(NamedTuple):
+    """What of a TrainingJob concerns the services that serve its model."""
+
+    uid: str
+    labels: dict[str, str]
+    state: str | None
+    digest: str | None
+    gone: bool
+
+    @classmethod
+    def of(cls, meta: kopf.Meta, status: kopf.Status, *, gone: bool) -> "Result":
+        digest = (status.get("model") or {}).get("digest")
+        return cls(meta["uid"], dict(meta.labels), status.get("state"), digest, gone)
+
+
+def any_is_met(wanted: Sequence[dict[str, str]], given: Sequence[dict[str, str]]) -> bool:
+    """Whether some labels that are given have all of some that are wanted."""
+    return any(one.items() <= labels.items() for one in wanted for labels in given)
 
 
 def tells_something_new(memo: kopf.Memo, meta: kopf.Meta, kind: str) -> bool:

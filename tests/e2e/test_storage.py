@@ -46,3 +46,20 @@ def test_a_model_is_published_to_s3_and_served_from_there(
     assert model["uri"] == f"s3://{bucket}/digits"
     namespace.apply(inference_service(storageUri=model["uri"], digest=model["digest"], **secret))
     namespace.wait("isvc/service", "Ready", seconds=60)
+
+
+def test_a_second_replica_takes_the_model_from_the_cache_of_the_first(
+    namespace: Any, training_job: Any, inference_service: Any, bucket: str
+) -> None:
+    namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": KEYS})
+    secret = {"secretRef": {"name": "s3"}}
+    namespace.apply(training_job(output={"storageUri": f"s3://{bucket}/cached"} | secret))
+    model = namespace.wait("tj/job", "Complete", seconds=180)["status"]["model"]
+    cache = {"size": "1Gi", "accessMode": "ReadWriteOnce"}
+    service = inference_service(storageUri=model["uri"], digest=model["digest"], cache=cache, **secret)
+    namespace.apply(service)
+    namespace.wait("isvc/service", "Ready", seconds=60)
+    namespace.patch("secret/s3", {"stringData": {"AWS_SECRET_ACCESS_KEY": "no longer right"}})
+    namespace.patch("isvc/service", {"spec": {"predictor": {"minReplicas": 2}}})
+    namespace.kubectl("rollout", "status", "deployment/service-predictor", "--timeout=60s")
+    assert namespace.wait("isvc/service", "Ready")["status"]["replicas"]["ready"] == 2

@@ -12,24 +12,18 @@ from vaka.api.inferenceservice import (
     InferenceService,
     InferenceServiceSpec,
     InferenceServiceStatus,
-    PredictorModel,
     Scaling,
-    TrainingJobRef,
 )
 from vaka.api.reasons import Reason
-from vaka.api.trainingjob import TrainingJob
 from vaka_operator import scaling
 from vaka_operator.handlers import children, predictors, routing, traffic
-from vaka_operator.handlers.children import Obstacle
+from vaka_operator.handlers.models import Known
 from vaka_operator.handlers.predictors import Made
 from vaka_operator.handlers.world import GONE, LATER_S, Memory, Outcome, World, now, pause, publish
-from vaka_operator.manifests.deployment import Model
-from vaka_operator.manifests.meta import JSON, Owner, owner_of
+from vaka_operator.manifests.meta import Owner
 from vaka_operator.manifests.service import url
-from vaka_operator.manifests.storage import model_folder
 from vaka_operator.queue import Key
 from vaka_operator.status import rollouts
-from vaka_operator.status.conditions import Finding, is_true
 from vaka_operator.status.inferenceservices import Ingress, Seen, Verdicts, status_of, verdicts_of
 from vaka_operator.status.predictor import Part
 
@@ -58,12 +52,13 @@ async def reconcile(world: World, namespace: str, name: str) -> Outcome:
         _listen(world, namespace, name, None)
         return GONE
     service = msgspec.convert(resource, InferenceService)
-    made = await _act(world, owner_of(resource), service)
-    seen = await _observe(world, resource, service, made)
+    known = Known(world.cluster, resource, service)
+    made = await _act(world, known, service)
+    seen = await _observe(world, known, service, made)
     verdicts = verdicts_of(seen)
     status = status_of(seen, verdicts)
     news = rollouts.news(seen.previous.canary, status.canary)
-    await publish(world, resource, status, before=seen.previous.conditions, more=news)
+    await publish(world, known.resource, status, before=seen.previous.conditions, more=news)
     await _nudge(world, made, verdicts)
     asleep = made.predictor.replicas == 0
     _listen(world, namespace, name, made.rings if asleep else None)
@@ -80,9 +75,9 @@ def _listen(world: World, namespace: str, name: str, rings: Callable[[], Awaitab
         world.doorbell.leave(key)
 
 
-async def _act(world: World, owner: Owner, service: InferenceService) -> _Made:
+async def _act(world: World, known: Known, service: InferenceService) -> _Made:
     """Make the predictor, then the way to it; what serves goes on where something new cannot be had yet."""
-    spec, previous = service.spec, service.status or InferenceServiceStatus()
+    owner, spec, previous = known.owner, service.spec, service.status or InferenceServiceStatus()
     live = await children.deployments_of(world.cluster, owner)
     pods = await children.pods_of(world.cluster, owner) if routing.ROUTER in live else []
     routers = await routing.look(world, owner.of(routing.ROUTER), pods)
@@ -91,7 +86,7 @@ async def _act(world: World, owner: Owner, service: InferenceService) -> _Made:
         world,
         owner.of("predictor"),
         spec.predictor,
-        lambda: _model(world, owner, spec.predictor.model),
+        known,
         live=live.get("predictor"),
         replicas=_replicas(world, owner, spec, asked, routers),
         closed=routing.is_closed(spec, previous),
@@ -100,7 +95,7 @@ async def _act(world: World, owner: Owner, service: InferenceService) -> _Made:
     scene = traffic.Scene(
         world=world, owner=owner, service=service, live=live, routers=routers, predictor=predictor
     )
-    shared = await traffic.share(scene, lambda model: _model(world, owner, model))
+    shared = await traffic.share(scene, known)
     rings = partial(routing.someone_waits, world, owner.of(routing.ROUTER), routers.pods)
     return _Made(predictor=predictor, shared=shared, scaling=woken, rings=rings)
 
@@ -124,55 +119,17 @@ def _woken(previous: Scaling | None, asked: int | None, predictor: Made) -> Scal
     return previous
 
 
-async def _model(world: World, owner: Owner, given: PredictorModel) -> Model:
-    """The model that is meant; Obstacle while its job has not published it."""
-    if given.training_job_ref:
-        return await _trained(world, owner, given, given.training_job_ref)
-    uri = model_folder(given.storage_uri or "", name=owner.name)
-    secret = given.secret_ref.name if given.secret_ref else None
-    return Model(uri=uri, digest=given.digest, secret=secret)
-
-
-async def _trained(world: World, owner: Owner, given: PredictorModel, ref: TrainingJobRef) -> Model:
-    found = await world.cluster.get("TrainingJob", owner.namespace, ref.name)
-    if found is None:
-        told = f"there is no TrainingJob {ref.name} in this namespace: create it, or correct its name"
-        raise Obstacle(Finding(Reason.TRAINING_JOB_NOT_FOUND, told))
-    job = msgspec.convert(found, TrainingJob)
-    if job.status is None or job.status.model is None:
-        raise Obstacle(_unpublished(ref.name, job))
-    secret = given.secret_ref or job.spec.output.secret_ref
-    return Model(
-        uri=job.status.model.uri,
-        digest=job.status.model.digest,
-        secret=secret.name if secret else None,
-    )
-
-
-def _unpublished(name: str, job: TrainingJob) -> Finding:
-    status = job.status
-    if status and is_true(status.conditions, "Failed"):
-        why = status.failure.message if status.failure else "it says not why"
-        told = f"TrainingJob {name} failed: {why}"
-        return Finding(Reason.TRAINING_JOB_FAILED, f"{told}: correct it, delete it and create it anew")
-    if status and is_true(status.conditions, "Complete"):
-        told = f"TrainingJob {name} is complete and reported no model: give its storageUri instead"
-        return Finding(Reason.WAITING_FOR_TRAINING_JOB, told)
-    state = (status and status.state) or "new"
-    return Finding(Reason.WAITING_FOR_TRAINING_JOB, f"TrainingJob {name} has no model yet: it is {state}")
-
-
-async def _observe(world: World, resource: JSON, service: InferenceService, made: _Made) -> Seen:
-    owner, shared = owner_of(resource), made.shared
+async def _observe(world: World, known: Known, service: InferenceService, made: _Made) -> Seen:
+    owner, shared = known.owner, made.shared
     pods = await children.pods_of(world.cluster, owner)
     router = shared.way.router
 
     async def observed(part: str, made: Made) -> Part:
-        return await predictors.observe(world, owner.of(part), made, pods)
+        return await predictors.observe(world, owner.of(part), made, pods, known.models)
 
     return Seen(
         previous=service.status or InferenceServiceStatus(),
-        generation=resource["metadata"]["generation"],
+        generation=known.resource["metadata"]["generation"],
         now=now(),
         predictor=await observed("predictor", made.predictor),
         canary=await observed("canary", shared.canary) if shared.canary else None,
@@ -185,6 +142,7 @@ async def _observe(world: World, resource: JSON, service: InferenceService, made
         ),
         rollout=shared.rollout,
         scaling=made.scaling,
+        models=known.models,
     )
 
 

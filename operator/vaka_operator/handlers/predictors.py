@@ -1,17 +1,20 @@
 """A predictor's Deployment and what goes with it: for the predictor of a service, and for its canary."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vaka.api.contract import HTTP_PORT
 from vaka.api.inferenceservice import PredictorSpec
 from vaka.api.reasons import Reason
+from vaka.api.servedmodel import ResolvedModel
 from vaka_operator.handlers import children
 from vaka_operator.handlers.children import Obstacle
+from vaka_operator.handlers.models import Known
 from vaka_operator.handlers.world import World
 from vaka_operator.manifests.autoscaler import autoscaler, is_autoscaled
-from vaka_operator.manifests.deployment import SERVER, Model, deployment, surroundings
+from vaka_operator.manifests.deployment import SERVER, deployment, surroundings
 from vaka_operator.manifests.meta import COMPONENT, JSON, Owner
+from vaka_operator.manifests.models import Model, Supply
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding
 from vaka_operator.status.predictor import Part, unready
@@ -39,7 +42,7 @@ async def act(
     world: World,
     owner: Owner,
     spec: PredictorSpec,
-    model: Callable[[], Awaitable[Model]],
+    known: Known,
     *,
     live: JSON | None,
     replicas: int,
@@ -49,7 +52,7 @@ async def act(
 
     Args:
         owner: for the part.
-        model: finds the model that is to be served; Obstacle while there is none.
+        known: what the references to its models come to.
         live: its Deployment, if there is one.
         replicas: how many pods it shall have.
         closed: only the router may reach its pods.
@@ -60,8 +63,11 @@ async def act(
             child = await children.ensure(world.cluster, owner, manifest)
             if child["kind"] == "Service":
                 made.address = child["spec"]["clusterIP"]
-        made.model = await model()
-        desired = _desired(world, owner, spec, made.model, replicas)
+        supply = await known.supply(owner.component, spec.model)
+        made.model = supply.model
+        for manifest in supply.claims(owner):
+            await children.ensure(world.cluster, owner, manifest)
+        desired = _desired(world, owner, spec, supply, replicas)
         if live and is_autoscaled(spec):  # never undo what the autoscaler has done since it was read
             desired["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
         made.deployment = await children.ensure(world.cluster, owner, desired)
@@ -77,11 +83,14 @@ async def remove(world: World, owner: Owner) -> None:
         await children.remove(world.cluster, owner, kind=kind, name=owner.part_name)
 
 
-async def observe(world: World, owner: Owner, made: Made, pods: Sequence[JSON]) -> Part:
+async def observe(
+    world: World, owner: Owner, made: Made, pods: Sequence[JSON], models: Sequence[ResolvedModel]
+) -> Part:
     """How the part fares.
 
     Args:
         pods: those of the whole service.
+        models: what references to TrainingJobs came to.
     """
     cluster = world.cluster
     own = [pod for pod in pods if pod["metadata"]["labels"].get(COMPONENT) == owner.component]
@@ -94,6 +103,7 @@ async def observe(world: World, owner: Owner, made: Made, pods: Sequence[JSON]) 
         replicas=made.replicas,
         container=made.container,
         model=made.model,
+        models=models,
         deployment=made.deployment,
         pods=own,
         reports={p["metadata"]["name"]: await cluster.report(p, port=HTTP_PORT) for p in reporting},
@@ -103,9 +113,9 @@ async def observe(world: World, owner: Owner, made: Made, pods: Sequence[JSON]) 
     )
 
 
-def _desired(world: World, owner: Owner, spec: PredictorSpec, model: Model, replicas: int) -> JSON:
+def _desired(world: World, owner: Owner, spec: PredictorSpec, supply: Supply, replicas: int) -> JSON:
     try:
-        return deployment(owner, spec, model, world.config, replicas=replicas)
+        return deployment(owner, spec, supply, world.config, replicas=replicas)
     except ValueError as error:
         raise Obstacle(Finding(Reason.INVALID_SPEC, str(error))) from error
 

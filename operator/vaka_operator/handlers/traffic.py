@@ -1,6 +1,6 @@
 """How the traffic of a service is shared out between its predictor and its canary."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -11,20 +11,18 @@ from vaka.api.inferenceservice import (
     InferenceService,
     InferenceServiceSpec,
     InferenceServiceStatus,
-    PredictorModel,
 )
 from vaka_operator.handlers import gateways, predictors, routing
+from vaka_operator.handlers.models import Known
 from vaka_operator.handlers.predictors import Made
 from vaka_operator.handlers.routing import ROUTER, Routers, Way
 from vaka_operator.handlers.world import Memory, World, now
-from vaka_operator.manifests.deployment import SERVER, Model
+from vaka_operator.manifests.deployment import SERVER
 from vaka_operator.manifests.meta import JSON, Owner, fingerprint
 from vaka_operator.status import gates, rollouts
 from vaka_operator.status.predictor import is_rolled_out
 
 CANARY = "canary"
-Find = Callable[[PredictorModel], Awaitable[Model]]
-"""Finds the model that is meant; Obstacle while there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +55,11 @@ class Shared:
     rollout: CanaryStatus | None = None
 
 
-async def share(scene: Scene, find: Find) -> Shared:
+async def share(scene: Scene, known: Known) -> Shared:
     """Make canary, router and public Service what the spec says."""
     if scene.spec.canary is None and CANARY in scene.live:
         return await _retire(scene)
-    canary = await _canary(scene, find) if scene.spec.canary else None
+    canary = await _canary(scene, known) if scene.spec.canary else None
     rollout = _rollout(scene, scene.spec.canary, canary) if scene.spec.canary and canary else None
     router = await _router(scene, canary, rollout) if scene.spec.needs_router else None
     way = await routing.lead(scene.world, scene.owner, scene.spec, predictor=scene.predictor, router=router)
@@ -95,7 +93,7 @@ def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus:
     )
 
 
-async def _canary(scene: Scene, find: Find) -> Made:
+async def _canary(scene: Scene, known: Known) -> Made:
     assert scene.spec.canary
     given, live = scene.spec.canary.predictor, scene.live.get(CANARY)
     asked = live["spec"].get("replicas", 1) if live else given.min_replicas
@@ -103,7 +101,7 @@ async def _canary(scene: Scene, find: Find) -> Made:
         scene.world,
         scene.owner.of(CANARY),
         given,
-        lambda: find(given.model),
+        known,
         live=live,
         replicas=min(max(asked, given.min_replicas), given.most_replicas),
         closed=routing.is_closed(scene.spec, scene.previous),

@@ -1,7 +1,7 @@
 """Who may send what through a router: HAProxy's rules for authentication and limits."""
 
 from vaka.api.router import Jwt, RouterSpec
-from vaka_operator.manifests.quantity import in_bytes
+from vaka.api.types import amount
 
 KEYS_FILE = "/etc/vaka/api-keys/keys"
 JWT_FILE = "/etc/vaka/jwt/key"
@@ -59,7 +59,7 @@ def limits(router: RouterSpec) -> list[str]:
             ),
         ]
     if router.max_request_size is not None:
-        size = in_bytes(router.max_request_size)
+        size = amount(router.max_request_size)
         lines += [
             answer(
                 411,

@@ -1,5 +1,6 @@
-"""The claim that a TrainingJob publishes to where it names no other place."""
+"""The claims that are made: for the model of a TrainingJob that names no other place, and for caches."""
 
+from vaka.api.servedmodel import ModelCache
 from vaka.api.types import Quantity
 from vaka_operator.manifests.meta import JSON, Owner, child
 
@@ -13,9 +14,18 @@ def name_of_its_own(owner: Owner) -> str:
     return f"{owner.name}-model-{owner.uid[:8]}"
 
 
-def claim(owner: Owner, *, name: str, size: Quantity) -> JSON:
-    spec = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": str(size)}},
-    }
+def cache_name(owner: Owner) -> str:
+    return f"{owner.name}-model-cache"
+
+
+def cache_claim(owner: Owner, cache: ModelCache) -> JSON | None:
+    """The claim of the service's own cache; None where one that there is is named."""
+    if cache.size is None:
+        return None
+    given = {"storageClassName": cache.storage_class_name} if cache.storage_class_name else {}
+    return claim(owner, name=cache_name(owner), size=cache.size, mode=cache.access_mode, **given)
+
+
+def claim(owner: Owner, *, name: str, size: Quantity, mode: str = "ReadWriteOnce", **more: str) -> JSON:
+    spec = {"accessModes": [mode], "resources": {"requests": {"storage": str(size)}}, **more}
     return child(owner, api_version="v1", kind="PersistentVolumeClaim", name=name, spec=spec)

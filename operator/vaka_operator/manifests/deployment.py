@@ -1,26 +1,17 @@
 """The Deployment whose pods serve a model, and what goes with it."""
 
-import msgspec
-
 from vaka.api.contract import GRPC_PORT, HTTP_PORT, LABEL_DIGEST
 from vaka.api.inferenceservice import Batcher, PredictorSpec
 from vaka_operator.config import Config
-from vaka_operator.manifests import pod, storage
+from vaka_operator.manifests import pod
 from vaka_operator.manifests.meta import JSON, Owner, child
+from vaka_operator.manifests.models import Supply
 from vaka_operator.manifests.networkpolicy import network_policy
 from vaka_operator.manifests.pdb import disruption_budget
 from vaka_operator.manifests.service import part_service
 
 SERVER = "server"
 REQUESTS = {"cpu": "100m", "memory": "128Mi"}
-
-
-class Model(msgspec.Struct, kw_only=True, frozen=True):
-    """The model that is to be served."""
-
-    uri: str
-    digest: str | None = None
-    secret: str | None = None
 
 
 FIELDS = {"predictor": "predictor", "canary": "canary.predictor"}
@@ -60,27 +51,28 @@ def _peers(owner: Owner, config: Config) -> list[JSON]:
     ]
 
 
-def deployment(owner: Owner, spec: PredictorSpec, model: Model, config: Config, *, replicas: int) -> JSON:
+def deployment(owner: Owner, spec: PredictorSpec, supply: Supply, config: Config, *, replicas: int) -> JSON:
     """The server's pods; ValueError says which field of the spec is wrong and what is allowed."""
-    mount = storage.model(model.uri)
+    mounts, digest = supply.mounts(owner), supply.model.digest
+    ports = ["--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)]
     container = pod.Container(
         name=SERVER,
         image=spec.image or config.server_image,
         pull_policy=config.image_pull_policy,
         command=["python", "-m", "vaka.cli", "serve"],
-        args=[*_arguments(owner, model, mount), *_limits(spec)],
+        args=[*supply.arguments(owner), "--name", owner.name, *ports, *_limits(spec)],
         env=pod.environment([], spec, field=f"spec.{FIELDS[owner.component]}.env"),
-        secrets=[model.secret] if model.secret else [],
+        secrets=supply.secrets(),
         ports=PORTS,
-        mounts=[mount.volume_mount] if mount.volume_mount else [],
+        mounts=[mount.volume_mount for mount in mounts if mount.volume_mount],
         resources=pod.resources(spec.resources, requests=REQUESTS),
         probes=_probes(),
     )
     template = pod.template(
         container,
         owner=owner,
-        annotations={LABEL_DIGEST: model.digest} if model.digest else {},
-        volumes=[mount.volume] if mount.volume else [],
+        annotations={LABEL_DIGEST: digest} if digest else {},
+        volumes=[mount.volume for mount in mounts if mount.volume],
         placement=spec,
         terminationGracePeriodSeconds=30,
     )
@@ -98,12 +90,6 @@ def deployment(owner: Owner, spec: PredictorSpec, model: Model, config: Config, 
             "template": template,
         },
     )
-
-
-def _arguments(owner: Owner, model: Model, mount: storage.Mount) -> list[str]:
-    digest = ["--digest", model.digest] if model.digest else []
-    ports = ["--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)]
-    return ["--model", mount.uri, *digest, "--name", owner.name, *ports]
 
 
 def _limits(spec: PredictorSpec) -> list[str]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from vaka.api.contract import ADMIN_PORT, GRPC_PORT, HTTP_PORT
 from vaka.api.router import HeaderMatch, RouterSpec
+from vaka.api.types import amount
 from vaka_operator.manifests import access
-from vaka_operator.manifests.quantity import in_bytes
 
 RESENT = 4
 """How often a request is sent again, at most."""
@@ -74,7 +74,7 @@ def _global(settings: Settings) -> list[str]:
         "maxconn 4096",
         "nbthread 1",
         "hard-stop-after 60s",
-        f"tune.bufsize {in_bytes(settings.router.buffer_size)}",
+        f"tune.bufsize {amount(settings.router.buffer_size)}",
         "stats socket /tmp/haproxy.sock mode 600 level admin expose-fd listeners",
         "ssl-load-extra-del-ext",
         "ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",

@@ -1,10 +1,12 @@
 """Storage URIs in a cluster: what has to be mounted so that a container reads or writes plain paths."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from vaka.api.contract import (
+    CACHE_MOUNT,
     DATASET_MOUNT,
     DATASETS_IN_IMAGE,
     MODEL_MOUNT,
@@ -106,10 +108,32 @@ def output(uri: str) -> Mount:
     return _mount(uri, field="spec.output.storageUri", volume="output", path=OUTPUT_MOUNT, writes=True)
 
 
-def model(uri: str) -> Mount:
-    """Where the server reads its model."""
-    field = "spec.predictor.model.storageUri"
-    return _mount(uri, field=field, volume="model", path=MODEL_MOUNT, writes=False)
+def models(uri: str, versions: Mapping[str, str]) -> list[Mount]:
+    """Where the server reads its model, and then its further versions; each claim is mounted once."""
+    field = "spec.predictor.model"
+    found: list[Mount] = []
+    claims: list[str] = []
+    for name, given in [("", uri), *versions.items()]:
+        claim = _claim(given)
+        is_new = claim is not None and claim not in claims
+        claims += [claim] if claim and is_new else []
+        number = claims.index(claim) if claim else 0
+        suffix = f"-{number}" if number else ""
+        where = f"{field}.versions[{name}].storageUri" if name else f"{field}.storageUri"
+        mount = _mount(
+            given, field=where, volume=f"model{suffix}", path=f"{MODEL_MOUNT}{suffix}", writes=False
+        )
+        found.append(mount if is_new else Mount(uri=mount.uri))
+    return found
+
+
+def is_claim(uri: str) -> bool:
+    return _claim(uri) is not None
+
+
+def cache(claim: str) -> Mount:
+    """Where servers keep the models that they have downloaded."""
+    return _mount(f"pvc://{claim}/", field="", volume="cache", path=CACHE_MOUNT, writes=True)
 
 
 def secrets(*refs: SecretRef | None) -> list[str]:

@@ -1,7 +1,7 @@
 """The status of an InferenceService."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vaka.api.inferenceservice import (
     Address,
@@ -12,6 +12,7 @@ from vaka.api.inferenceservice import (
     TrafficTarget,
 )
 from vaka.api.reasons import Reason
+from vaka.api.servedmodel import ResolvedModel
 from vaka_operator.status import rollouts
 from vaka_operator.status.conditions import Claim, Finding, conditions
 from vaka_operator.status.predictor import Part, Verdict, component, judge
@@ -45,6 +46,8 @@ class Seen:
     rollout: CanaryStatus | None = None
     """What of the traffic the canary has, and why."""
     scaling: Scaling | None = None
+    models: list[ResolvedModel] = field(default_factory=list)
+    """What references to TrainingJobs came to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,7 @@ def status_of(seen: Seen, verdicts: Verdicts) -> InferenceServiceStatus:
         url=seen.ingress.url,
         address=Address(url=seen.ingress.url),
         replicas=predictor.replicas,
+        models=seen.models,
         model_status=predictor.model_status,
         components=_components(seen, verdicts),
         traffic=_traffic(seen),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vaka.api.contract import Report
+from vaka.api.contract import LABEL_DIGEST, Report
 from vaka.api.inferenceservice import (
     ComponentStatus,
     LoadFailure,
@@ -12,8 +12,10 @@ from vaka.api.inferenceservice import (
     ServedModelStatus,
 )
 from vaka.api.reasons import Reason
-from vaka_operator.manifests.deployment import SERVER, Model
+from vaka.api.servedmodel import ResolvedModel
+from vaka_operator.manifests.deployment import SERVER
 from vaka_operator.manifests.meta import JSON
+from vaka_operator.manifests.models import Model
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding
 
@@ -39,6 +41,8 @@ class Part:
     container: str = SERVER
     model: Model | None = None
     """The model to serve, None while none is known, and for the router."""
+    models: Sequence[ResolvedModel] = ()
+    """What references to TrainingJobs came to."""
     deployment: JSON | None = None
     pods: Sequence[JSON] = ()
     reports: Mapping[str, Report | None] = field(default_factory=dict)
@@ -106,7 +110,17 @@ def _settled(part: Part) -> Finding:
     if part.replicas == 0:
         return Finding(Reason.SCALED_TO_ZERO, "no pods run: the next request starts one and waits for it")
     told = f"{part.replicas} of {part.replicas} pods "
-    return Finding(Reason.READY, told + (f"serve {part.model.uri}" if part.model else "are ready"))
+    return Finding(
+        Reason.READY, told + (f"serve {part.model.uri}{_origin(part)}" if part.model else "are ready")
+    )
+
+
+def _origin(part: Part) -> str:
+    """How a model that a job has published may change."""
+    model = next((m for m in part.models if part.model and m.digest == part.model.digest), None)
+    if model is None:
+        return ""
+    return f", pinned to the result of {model.ref}" if model.pinned else f", following {model.ref}"
 
 
 def _count(part: Part, name: str) -> int:
@@ -158,8 +172,16 @@ def _model_status(part: Part, verdict: Verdict) -> ServedModelStatus:
         ),
         uri=part.model.uri if part.model else None,
         digest=part.model.digest if part.model else None,
+        active_digest=_active_digest(part),
         last_failure_info=_load_failure(verdict),
     )
+
+
+def _active_digest(part: Part) -> str | None:
+    """Of the newest pod that answers, where that is not the model that is to be served."""
+    pod = podstatus.newest([pod for pod in part.pods if podstatus.is_ready(pod)])
+    digest = pod and pod["metadata"].get("annotations", {}).get(LABEL_DIGEST)
+    return digest if digest and not (part.model and digest == part.model.digest) else None
 
 
 def _transition(verdict: Verdict) -> str:

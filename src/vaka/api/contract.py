@@ -25,6 +25,8 @@ DATASETS_IN_IMAGE = "/datasets"
 DATASET_MOUNT = "/mnt/vaka/dataset"
 OUTPUT_MOUNT = "/mnt/vaka/output"
 MODEL_MOUNT = "/mnt/vaka/model"
+CACHE_MOUNT = "/mnt/vaka/cache"
+"""Models that servers share, by digest."""
 SCRATCH_MOUNT = "/tmp"
 
 RUN_ENV = "VAKA_RUN"

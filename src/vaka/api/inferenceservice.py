@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from vaka.api.router import CanaryGates, HeaderMatch, RouterSpec
-from vaka.api.trainingjob import OUTPUT_URI
+from vaka.api.servedmodel import RESOLVED, PredictorModel, ResolvedModel
 from vaka.api.types import (
     CONDITIONS,
     Condition,
@@ -13,39 +13,9 @@ from vaka.api.types import (
     Resource,
     Resources,
     Rule,
-    SecretRef,
     Toleration,
     said,
 )
-
-DIGEST = Rule("self.matches('^sha256:[0-9a-f]{64}$')", "must be sha256: and 64 hexadecimal digits")
-
-
-class TrainingJobRef(Resource, frozen=True):
-    name: Annotated[str, said("Name of a TrainingJob in the same namespace.", minLength=1)]
-
-
-class PredictorModel(Resource, frozen=True):
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("has(self.trainingJobRef) != has(self.storageUri)", "give either trainingJobRef or storageUri"),
-        Rule(
-            "!has(self.digest) || has(self.storageUri)",
-            "digest goes with storageUri: a trainingJobRef brings its own",
-        ),
-    )
-    training_job_ref: (
-        Annotated[TrainingJobRef, said("The job whose model is served, once it is there.")] | None
-    ) = None
-    storage_uri: (
-        Annotated[str, said("Where the model folder or ONNX file is.", OUTPUT_URI, maxLength=1024)] | None
-    ) = None
-    digest: (
-        Annotated[str, said("Digest that the model must have (sha256:...).", DIGEST, maxLength=71)] | None
-    ) = None
-    secret_ref: (
-        Annotated[SecretRef, said("Secret whose keys (AWS_ACCESS_KEY_ID, ...) give access to the storage.")]
-        | None
-    ) = None
 
 
 class Batcher(Resource, frozen=True):
@@ -178,8 +148,9 @@ class ServedModelStatus(Resource, frozen=True):
 
     transition_status: str
     states: ModelStates
-    uri: str | None = None
-    digest: str | None = None
+    uri: Annotated[str, said("Where the model is that is to be served.")] | None = None
+    digest: Annotated[str, said("Its digest.")] | None = None
+    active_digest: Annotated[str, said("Digest of what is served, while it is another.")] | None = None
     last_failure_info: LoadFailure | None = None
 
 
@@ -243,6 +214,7 @@ class InferenceServiceStatus(Resource, frozen=True):
     url: str | None = None
     address: Address | None = None
     replicas: Replicas | None = None
+    models: Annotated[list[ResolvedModel], RESOLVED] = []
     model_status: ServedModelStatus | None = None
     components: Components | None = None
     traffic: list[TrafficTarget] = []

@@ -163,6 +163,14 @@ class OutputSpec(Resource, frozen=True):
         | None
     ) = None
     size: Annotated[Quantity, said("Size of the claim that is made where storageUri is not given.")] = "1Gi"
+    precisions: Annotated[
+        list[Literal["int8"]],
+        said(
+            "Variants to publish with the model, with what they lose; an InferenceService asks for one with "
+            "precision.",
+            **{"x-kubernetes-list-type": "set"},
+        ),
+    ] = []
     secret_ref: (
         Annotated[SecretRef, said("Secret whose keys (AWS_ACCESS_KEY_ID, ...) give access to the storage.")]
         | None

@@ -1,5 +1,7 @@
 """Building blocks of the resources: the base type, CEL rules, and Kubernetes' own small types."""
 
+import math
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
@@ -36,6 +38,21 @@ Quantity = Annotated[
     str | int,
     Meta(extra_json_schema={"x-kubernetes-int-or-string": True, "pattern": QUANTITY}),
 ]
+_SUFFIXES = {"": Decimal(1), "m": Decimal("0.001"), "k": Decimal(1000)} | {
+    letter + binary: Decimal(1024 if binary else 1000) ** power
+    for binary in ("", "i")
+    for power, letter in enumerate("KMGTPE", start=1)
+}
+
+
+def amount(quantity: str | int) -> int:
+    """What a quantity that the API server has let through comes to, such as bytes; rounded up."""
+    text = str(quantity)
+    number = text.rstrip("".join(_SUFFIXES))
+    factor = _SUFFIXES[text.removeprefix(number)]
+    return math.ceil(Decimal(number) * factor)
+
+
 Opaque = Annotated[dict[str, Any], Meta(extra_json_schema={"x-kubernetes-preserve-unknown-fields": True})]
 
 

@@ -56,6 +56,19 @@ class ImageInput(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     channels: int
 
 
+class Variant(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    """The same model in less precision, and what that costs."""
+
+    precision: Literal["int8"]
+    file: str
+    metrics: dict[str, float]
+    """Measured as those of the model itself are."""
+    loss: dict[str, float]
+    """By how much each is smaller than with the model itself, on the same data."""
+    samples: int
+    """From how many of the training data the ranges of its numbers were found."""
+
+
 class Manifest(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
     format_version: Literal[1] = 1
     name: str
@@ -68,6 +81,7 @@ class Manifest(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_d
     hyperparameters: dict[str, Any] = {}
     provenance: dict[str, str] = {}
     files: dict[str, File]
+    variants: list[Variant] = []
 
 
 def encode(manifest: Manifest) -> bytes:

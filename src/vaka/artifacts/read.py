@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from vaka.artifacts.errors import DigestMismatch, ModelInvalid, ModelNotFound
-from vaka.artifacts.manifest import GRAPH, MANIFEST, File, Manifest, digest_of
+from vaka.artifacts.manifest import GRAPH, MANIFEST, File, Manifest, Variant, digest_of
 
 ONNX = ".onnx"
 
@@ -30,6 +30,17 @@ def open_model(path: Path, *, digest: str | None = None) -> Manifest:
 def graph_of(path: Path) -> Path:
     """The ONNX file of the model at `path`."""
     return path if _is_bare(path) else path / GRAPH
+
+
+def variant_of(path: Path, manifest: Manifest, precision: str) -> Variant:
+    """The model at `path` in this precision; ModelInvalid where it has none."""
+    for variant in manifest.variants:
+        if variant.precision == precision and variant.file in manifest.files:
+            return variant
+    raise ModelInvalid(
+        f"{path} has no {precision} variant: make one with vaka quantize, or with the TrainingJob's "
+        "spec.output.precisions, or serve it as it is"
+    )
 
 
 def digest_at(path: Path) -> str:

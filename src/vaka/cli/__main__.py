@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": ("vaka.cli.serve", "serve a model over HTTP and gRPC"),
     "predict": ("vaka.cli.predict", "predict images, arrays or JSON with a model or a running server"),
     "evaluate": ("vaka.cli.evaluate", "measure a model on a data set"),
+    "quantize": ("vaka.cli.quantize", "add a variant in int8 to a model folder, and measure what it loses"),
     "cluster": ("vaka.cli.cluster", "a Kubernetes to try Vaka on"),
     "data": ("vaka.cli.data", "the packaged data sets"),
 }
@@ -26,6 +27,7 @@ USER_ERRORS = {
     "vaka.artifacts.errors": "ModelError",
     "vaka.data.dataset": "DatasetError",
     "vaka.devcluster.errors": "ClusterError",
+    "vaka.batch.errors": "BatchError",
 }
 """Errors of the library that people can mend, by module: one that is not imported cannot have raised any."""
 

@@ -44,7 +44,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
             raise UserError(
                 f"{model} is a bare ONNX file: only a model folder says what its task and labels are"
             )
-        source = storage.fetch(_data_uri(arguments.data), scratch / "data")
+        source = data_at(arguments.data, scratch)
         options = Evaluation(format=arguments.format, split=arguments.split, scratch=scratch)
         result = evaluate(model, manifest, source, options)
     for note in result.pop("notes"):
@@ -70,6 +70,11 @@ def readable(result: dict[str, Any]) -> str:
         for key, part in parts:
             lines.append(f"{f'{name} {key}':32}{part:.5g}" if isinstance(part, float) else f"{name:32}{part}")
     return "\n".join(lines)
+
+
+def data_at(uri: str, scratch: Path) -> Path:
+    """The data set on local disk; a packaged one by its name."""
+    return storage.fetch(_data_uri(uri), scratch / "data")
 
 
 def _data_uri(uri: str) -> str:

@@ -1,4 +1,7 @@
-"""`vaka predict`: one prediction for each input, by a model on this machine or by a running server."""
+"""`vaka predict`: one prediction for each input, by a model on this machine or by a running server.
+
+With --input and --output: a batch of any size to Parquet; started again, it goes on where it was.
+"""
 
 import argparse
 import base64
@@ -11,6 +14,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
+from vaka.cli import batch
 from vaka.cli.errors import UserError
 
 IMAGES = (".png", ".jpg", ".jpeg")
@@ -43,9 +47,10 @@ def add_parser(subparsers: Any) -> None:
     where.add_argument("--url", help="a running server, such as http://127.0.0.1:8080")
     parser.add_argument("--name", help="model of the server (default: the one that it serves)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
+    batch.add_options(parser)
     parser.add_argument(
         "inputs",
-        nargs="+",
+        nargs="*",
         metavar="INPUT",
         help='PNG, JPEG, .npy, .json (one instance or {"instances": [...]}), or - for JSON on standard input',
     )
@@ -54,6 +59,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run_predict(arguments: argparse.Namespace) -> int:
     """Predict every input and print the results; the first bad input ends it with its name."""
+    if arguments.input or arguments.output:
+        return batch.run_batch(arguments)
+    if not arguments.inputs:
+        raise UserError("give an INPUT, or --input and --output")
     inputs = [one for name in arguments.inputs for one in read(name)]
     open_predict = _local(arguments.model) if arguments.model else _remote(arguments.url, arguments.name)
     show = _json_line if arguments.json else _Table([one.name for one in inputs]).line

@@ -4,11 +4,18 @@ import argparse
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaka.api.contract import HTTP_PORT
+from vaka.api.types import QUANTITY, amount
 from vaka.cli.errors import UserError
 
+if TYPE_CHECKING:
+    from vaka.artifacts.cache import ModelCache
+    from vaka.serving.options import ModelSource
+
 DRAIN_ENV = "VAKA_DRAIN_SECONDS"
+VERSIONED = r"(?P<version>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<uri>.+?)(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
 
 
@@ -22,6 +29,31 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--name", help="name of the model in URLs (default: the last part of --model)")
     parser.add_argument("--digest", metavar="sha256:...", help="digest that the model must have")
+    parser.add_argument(
+        "--version",
+        action="append",
+        default=[],
+        metavar="NAME=URI[@DIGEST]",
+        help="a further version of the model, served beside it (may be given several times)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "int8"),
+        default="fp32",
+        help="int8: the variant of the model that is faster and less exact (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--model-cache",
+        type=Path,
+        metavar="DIR",
+        help="keep downloaded models there by their digest, for other servers and later starts",
+    )
+    parser.add_argument(
+        "--model-cache-size",
+        type=_bytes,
+        metavar="BYTES",
+        help="at most so much of them, such as 10Gi (default: as much as the disk has)",
+    )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all, %(default)s)")
     parser.add_argument("--http-port", type=_port, default=HTTP_PORT, help="default: %(default)s")
     parser.add_argument("--grpc-port", type=_port, help="also serve gRPC there (default: not at all)")
@@ -30,6 +62,31 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=_seconds,
         default=os.environ.get(DRAIN_ENV, "3"),
         help=f"after SIGTERM, answer on for so long, not ready (default: %(default)s, or ${DRAIN_ENV})",
+    )
+    parser.add_argument(
+        "--processes", type=_count, help="processes that share the work (default: one for each processor)"
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=_count,
+        default=0,
+        help="requests in work at once; more are refused (default: any number)",
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=60.0, help="seconds for an answer (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--max-batch-size",
+        type=_count,
+        default=16,
+        help="rows that the model computes at once (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-latency",
+        type=_milliseconds,
+        default=0.0,
+        metavar="MS",
+        help="milliseconds that requests may wait for others to join them (default: 0)",
     )
     parser.set_defaults(func=_serve)
 
@@ -42,8 +99,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise UserError(f"--digest {arguments.digest!r}: give sha256: and 64 hexadecimal digits")
 
     from vaka import log
-    from vaka.serving.load import ModelSource
-    from vaka.serving.server import Options, run
+    from vaka.cpus import usable_cpus
+    from vaka.serving.options import Options
+    from vaka.serving.server import run
 
     log.to_stderr()
     options = Options(
@@ -51,15 +109,61 @@ def _serve(arguments: argparse.Namespace) -> int:
         http_port=arguments.http_port,
         grpc_port=arguments.grpc_port,
         drain_seconds=arguments.drain_seconds,
+        processes=arguments.processes or min(usable_cpus(), arguments.concurrency or usable_cpus()),
+        concurrency=arguments.concurrency,
+        timeout=arguments.timeout,
+        max_batch_size=arguments.max_batch_size,
+        max_latency=arguments.max_latency,
     )
-    run(ModelSource(name=name, uri=arguments.model, digest=arguments.digest), options)
-    return 0
+    return run([_source(arguments, name), *_versions(arguments, name)], options)
+
+
+def _source(arguments: argparse.Namespace, name: str) -> "ModelSource":
+    """The model itself."""
+    from vaka.serving.options import ModelSource
+
+    return ModelSource(
+        name=name,
+        uri=arguments.model,
+        digest=arguments.digest,
+        precision=arguments.precision,
+        cache=_cache(arguments),
+    )
+
+
+def _versions(arguments: argparse.Namespace, name: str) -> "list[ModelSource]":
+    """The further versions, each given as VERSION=URI or VERSION=URI@DIGEST."""
+    from vaka.serving.options import DEFAULT_VERSION, ModelSource
+
+    sources: list[ModelSource] = []
+    for text in arguments.version:
+        found = re.fullmatch(VERSIONED, text)
+        if not found:
+            raise UserError(f"--version {text!r}: give NAME=URI or NAME=URI@sha256:...")
+        if found["version"] in {DEFAULT_VERSION, *(one.version for one in sources)}:
+            raise UserError(f"--version {text!r}: there is a version {found['version']} already")
+        given = {"version": found["version"], "uri": found["uri"], "digest": found["digest"]}
+        sources.append(ModelSource(name=name, cache=_cache(arguments), **given))
+    return sources
+
+
+def _cache(arguments: argparse.Namespace) -> "ModelCache | None":
+    from vaka.artifacts.cache import ModelCache
+
+    folder = arguments.model_cache
+    return ModelCache(folder=folder, limit=arguments.model_cache_size) if folder else None
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: give 0 to 65535 (0: any free one)")
     return int(text)
+
+
+def _bytes(text: str) -> int:
+    if not re.fullmatch(QUANTITY, text):
+        raise argparse.ArgumentTypeError(f"{text!r}: give bytes, such as 500Mi or 10Gi")
+    return amount(text)
 
 
 def _seconds(text: str) -> float:
@@ -70,3 +174,13 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r}: give seconds from 0 to 3600")
     return seconds
+
+
+def _milliseconds(text: str) -> float:
+    return _seconds(text) / 1000
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1 to 100000")
+    return int(text)

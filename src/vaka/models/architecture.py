@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
 
 from vaka.api.hyperparameters import CNN
 from vaka.api.trainingjob import DatasetSpec
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Metrics = dict[str, float]
+Inputs = Mapping[str, NDArray[Any]]
+"""What a published graph takes, by name."""
 
 
 class Data(Protocol):
@@ -88,6 +92,9 @@ class Learner(Protocol):
     def test(self, predict: Predict) -> Metrics:
         """The same measure of the published graph, for its manifest."""
 
+    def samples(self) -> list[Inputs]:
+        """Inputs of the training data, from which the ranges of a graph in int8 are found."""
+
 
 class Architecture(Protocol):
     """A folder below vaka.models. Only `learner` may import torch."""
@@ -99,6 +106,11 @@ class Architecture(Protocol):
 
     def learner(self, data: Data, hyperparameters: CNN, device: str) -> Learner:
         """A training run on that data."""
+
+    def calibration(
+        self, manifest: Manifest, source: Path, spec: DatasetSpec, scratch: Path
+    ) -> tuple[list[Inputs], Callable[[Predict], Metrics]]:
+        """For a published model what its learner's `samples` and `test` are, on any data set of its task."""
 
     def evaluate(self, predict: Predict, manifest: Manifest, source: Path, options: Evaluation) -> Metrics:
         """The measures of the task for a published model, on any data set of its task."""

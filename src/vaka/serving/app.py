@@ -1,107 +1,179 @@
-"""The HTTP side: routes to codecs and model, errors to answers."""
+"""The HTTP side: paths to codecs and model, errors to answers."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from functools import partial
+from time import perf_counter
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 import vaka
-from vaka.serving import v1, v2
-from vaka.serving.errors import (
-    BadRequest,
-    NotReady,
-    ServingError,
-    TooLarge,
-    UnsupportedEncoding,
-)
-from vaka.serving.holder import ModelHolder
+from vaka.api.contract import Report
+from vaka.serving import bodies, openapi, v1, v2
+from vaka.serving.errors import BadRequest, NotReady, ServingError, UnknownPath, WrongMethod
+from vaka.serving.http import Request, Response
+from vaka.serving.load import loading
 from vaka.serving.metrics import Metrics
+from vaka.serving.options import DEFAULT_VERSION
+from vaka.serving.repository import Repository
 
 MAX_BODY = 64 * 1024 * 1024
 SMALL_BODY = 64 * 1024
 """Up to here a body is decoded on the event loop: handing it to a thread would take longer."""
-CLIENT_CLOSED_REQUEST = 499
+WORTH_PACKING = 16 * 1024
+"""Answers from this size on are compressed for who accepts it."""
+CLIENT_CLOSED_REQUEST = "499"
+V1 = re.compile(r"/v1/models/(?P<name>[^/:]+)(?P<verb>:predict)?")
+V2 = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<verb>/ready|/infer)?")
 
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(holder: ModelHolder, metrics: Metrics, *, max_body: int = MAX_BODY) -> Starlette:
-    """V1 and Open Inference Protocol routes for the model that the holder has or will have."""
-    routes = _Routes(holder, metrics, max_body)
-    model = "/v2/models/{model}"
-    paths: list[tuple[str, str, Endpoint]] = [
-        ("GET", "/", routes.index),
-        ("GET", "/report", routes.report),
-        ("GET", "/metrics", routes.prometheus),
-        ("GET", "/v1/models", routes.v1_models),
-        ("GET", "/v1/models/{model}", routes.v1_model),
-        ("POST", "/v1/models/{model}:predict", routes.measured("v1", routes.v1_predict)),
-        ("GET", "/v2", routes.v2_server),
-        ("GET", "/v2/health/live", routes.v2_live),
-        ("GET", "/v2/health/ready", routes.v2_ready),
-    ]
-    for prefix in (model, model + "/versions/{version}"):
-        paths += [
-            ("GET", prefix, routes.v2_model),
-            ("GET", prefix + "/ready", routes.v2_model_ready),
-            ("POST", prefix + "/infer", routes.measured("v2", routes.v2_infer)),
-        ]
-    handlers: dict[Any, Any] = dict.fromkeys((ServingError, HTTPException, ClientDisconnect), _answer_error)
-    return Starlette(
-        routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in paths],
-        exception_handlers=handlers | {Exception: _answer_error},
-    )
+class Named(NamedTuple):
+    """The model that a path names."""
+
+    name: str
+    version: str
 
 
-class _Routes:
-    def __init__(self, holder: ModelHolder, metrics: Metrics, max_body: int) -> None:
-        self._holder = holder
+class App:
+    """V1 and Open Inference Protocol for the model that the repository has or will have.
+
+    Args:
+        is_ready: whether the server as a whole is, not only this process.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        metrics: Metrics,
+        *,
+        is_ready: Callable[[], bool],
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._repository = repository
         self._metrics = metrics
+        self._is_ready = is_ready
         self._max_body = max_body
+        self._fixed: dict[str, Endpoint] = {
+            "/": self._index,
+            "/report": self._report,
+            "/metrics": self._prometheus,
+            "/openapi.json": self._openapi,
+            "/docs": self._docs,
+            "/v1/models": self._v1_models,
+            "/v2": self._v2_server,
+            "/v2/models": self._v2_models,
+            "/v2/health/live": self._v2_live,
+            "/v2/health/ready": self._v2_ready,
+        }
 
-    def measured(self, protocol: str, answer: Endpoint) -> Endpoint:
-        """The endpoint, its requests counted; while the server drains, clients are asked to reconnect."""
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request; what is wrong with it is answered too."""
+        try:
+            return await self._route(request)
+        except ServingError as error:
+            return answer_error(error)
 
-        async def endpoint(request: Request) -> Response:
-            with self._metrics.request(protocol) as outcome:
-                try:
-                    response = await answer(request)
-                except (ServingError, ClientDisconnect) as error:
-                    response = await _answer_error(request, error)
-                outcome.code = str(response.status_code)
-            if self._holder.draining:
-                response.headers["connection"] = "close"
-            return response
+    def _route(self, request: Request) -> Awaitable[Response]:
+        path = request.path
+        if endpoint := self._fixed.get(path):
+            return self._allowing(("GET", "HEAD"), request, endpoint)
+        if found := V1.fullmatch(path):
+            named = Named(found["name"], DEFAULT_VERSION)
+            if found["verb"]:
+                return self._allowing(("POST",), request, partial(self._measured, "v1", self._predict, named))
+            return self._allowing(("GET", "HEAD"), request, partial(self._readiness, named))
+        if found := V2.fullmatch(path):
+            named = Named(found["name"], found["version"] or DEFAULT_VERSION)
+            match found["verb"]:
+                case "/infer":
+                    work = partial(self._measured, "v2", self._infer, named)
+                    return self._allowing(("POST",), request, work)
+                case "/ready":
+                    return self._allowing(("GET", "HEAD"), request, partial(self._readiness, named))
+            return self._allowing(("GET", "HEAD"), request, partial(self._metadata, named))
+        raise UnknownPath(f"there is nothing at {path}: / lists what there is")
 
-        return endpoint
+    def _allowing(
+        self, methods: tuple[str, ...], request: Request, endpoint: Endpoint
+    ) -> Awaitable[Response]:
+        if request.method not in methods:
+            raise WrongMethod(f"{request.path} takes {methods[0]}, not {request.method}", allow=methods)
+        return endpoint(request)
 
-    async def v1_predict(self, request: Request) -> Response:
-        model = self._holder.loaded(**_named(request))
-        body = await self._body(request)
-        inputs = await _decoded(v1.decode, body, model.manifest)
-        outputs = await self._holder.infer(model, inputs, observe=self._metrics.inference.observe)
-        return _encoded(v1.encode(outputs, model.manifest))
+    async def _measured(
+        self,
+        protocol: str,
+        work: Callable[[Named, Request], Awaitable[Response]],
+        named: Named,
+        request: Request,
+    ) -> Response:
+        """The answer, counted; while the server drains, clients are asked to reconnect."""
+        code, start = CLIENT_CLOSED_REQUEST, perf_counter()
+        self._metrics.begin()
+        try:
+            response = await work(named, request)
+            code = "200"
+        except ServingError as error:
+            response = answer_error(error)
+            code = str(error.status)
+        except Exception:
+            code = "500"
+            raise
+        finally:
+            self._metrics.end(protocol, code, perf_counter() - start)
+        if self._repository.draining:
+            response.headers["connection"] = "close"
+        return response
 
-    async def v2_infer(self, request: Request) -> Response:
-        model = self._holder.loaded(**_named(request))
-        if "inference-header-content-length" in request.headers:
-            raise BadRequest("binary tensors are not read: send the tensors in JSON")
-        body = await self._body(request)
-        asked, inputs = await _decoded(v2.decode, body)
+    async def _predict(self, named: Named, request: Request) -> Response:
+        holder = self._repository.find(*named)
+        manifest = holder.model.manifest
+        inputs = await _decoded(request, self._v1_inputs, manifest)
+        return _packed(request, v1.encode(await holder.infer(inputs), manifest))
+
+    def _v1_inputs(self, request: Request, manifest: Any) -> dict[str, Any]:
+        return v1.decode(self._body(request), manifest)
+
+    async def _infer(self, named: Named, request: Request) -> Response:
+        holder = self._repository.find(*named)
+        _ = holder.model  # not to decode for one that is not there
+        asked, inputs = await _decoded(request, self._v2_inputs)
         names = [output.name for output in asked.outputs]
-        outputs = await self._holder.infer(model, inputs, names, observe=self._metrics.inference.observe)
-        return _encoded(v2.encode(asked, outputs, self._holder.source.name))
+        timeout = asked.parameters.timeout
+        seconds = timeout / 1e6 if timeout else None
+        outputs = await holder.infer(inputs, names, timeout=seconds)
+        body, header_length = v2.encode(asked, outputs, named.name, named.version)
+        if header_length is None:
+            return _packed(request, body)
+        headers = {v2.HEADER_LENGTH: str(header_length)}
+        return _packed(request, body, content_type="application/octet-stream", headers=headers)
 
-    async def index(self, _: Request) -> Response:
-        name = self._holder.source.name
+    def _v2_inputs(self, request: Request) -> tuple[v2.InferRequest, dict[str, Any]]:
+        declared = request.header(v2.HEADER_LENGTH.encode())
+        body = self._body(request)
+        if not declared:
+            return v2.decode(body)
+        if not declared.isdecimal() or int(declared) > len(body):
+            told = (
+                f"{v2.HEADER_LENGTH} is {declared!r}: give how many of the body's {len(body)} bytes are JSON"
+            )
+            raise BadRequest(told)
+        return v2.decode(body, int(declared))
+
+    def _body(self, request: Request) -> bytes:
+        if b"content-encoding" not in request.headers:
+            return request.body
+        encoding = request.header(b"content-encoding").strip().lower()
+        return bodies.unpacked(request.body, encoding, limit=self._max_body)
+
+    async def _index(self, _: Request) -> Response:
+        name = self._repository.name
         urls = {
             "predict": f"/v1/models/{name}:predict",
             "infer": f"/v2/models/{name}/infer",
@@ -109,95 +181,91 @@ class _Routes:
             "ready": "/v2/health/ready",
             "report": "/report",
             "metrics": "/metrics",
+            "openapi": "/openapi.json",
+            "docs": "/docs",
         }
         return _json({"name": "vaka", "version": vaka.__version__, "model": name, "urls": urls})
 
-    async def report(self, _: Request) -> Response:
-        return _json(self._holder.report)
+    async def _report(self, _: Request) -> Response:
+        return _json(self._told())
 
-    async def prometheus(self, _: Request) -> Response:
-        return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    def _told(self) -> Report:
+        """What is to be said of the server as a whole: its processes load the model each for itself."""
+        if self._repository.ready and not self._is_ready():
+            return loading(self._repository.find(self._repository.name).source)
+        return self._repository.report
 
-    async def v1_models(self, _: Request) -> Response:
-        return _json({"models": [self._holder.source.name]})
+    async def _prometheus(self, _: Request) -> Response:
+        return Response(generate_latest(self._metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
-    async def v1_model(self, request: Request) -> Response:
-        return self._readiness(**_named(request))
+    async def _openapi(self, _: Request) -> Response:
+        return _json(self._described())
 
-    async def v2_server(self, _: Request) -> Response:
-        return _json({"name": "vaka", "version": vaka.__version__, "extensions": []})
+    async def _docs(self, _: Request) -> Response:
+        return Response(openapi.page(self._described()), content_type="text/html; charset=utf-8")
 
-    async def v2_live(self, _: Request) -> Response:
+    def _described(self) -> dict[str, Any]:
+        """As long as the model is not there, without its inputs."""
+        name = self._repository.name
+        try:
+            return openapi.document(name, self._repository.find(name).model.manifest)
+        except NotReady:
+            return openapi.document(name, None)
+
+    async def _v1_models(self, _: Request) -> Response:
+        return _json({"models": [self._repository.name]})
+
+    async def _v2_server(self, _: Request) -> Response:
+        return _json({"name": "vaka", "version": vaka.__version__, "extensions": v2.EXTENSIONS})
+
+    async def _v2_models(self, _: Request) -> Response:
+        return _json({"models": [self._repository.name]})
+
+    async def _v2_live(self, _: Request) -> Response:
         return _json({"live": True})
 
-    async def v2_ready(self, _: Request) -> Response:
-        if self._holder.ready:
+    async def _v2_ready(self, _: Request) -> Response:
+        if self._is_ready():
             return _json({"ready": True})
-        return _json(self._holder.report, status=503)
+        return _json(self._told(), status=503)
 
-    async def v2_model(self, request: Request) -> Response:
-        model = self._holder.loaded(**_named(request))
-        return _json(v2.metadata(self._holder.source.name, model.manifest.signature))
+    async def _metadata(self, named: Named, _: Request) -> Response:
+        model = self._repository.find(*named).model
+        return _json(v2.metadata(named.name, model.manifest.signature, self._repository.versions))
 
-    async def v2_model_ready(self, request: Request) -> Response:
-        return self._readiness(**_named(request))
-
-    def _readiness(self, name: str, version: str) -> Response:
-        self._holder.check(name, version)
-        ready = self._holder.ready
-        return _json({"name": name, "ready": ready}, status=200 if ready else 503)
-
-    async def _body(self, request: Request) -> bytes:
-        encoding = request.headers.get("content-encoding", "identity")
-        if encoding != "identity":
-            raise UnsupportedEncoding(f"content-encoding {encoding} is not read: send the body as it is")
-        declared = int(request.headers.get("content-length", 0))
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if max(size, declared) > self._max_body:
-                raise TooLarge(f"the body is larger than the {self._max_body} bytes that are accepted")
-            chunks.append(chunk)
-        return b"".join(chunks)
+    async def _readiness(self, named: Named, _: Request) -> Response:
+        ready = self._repository.find(*named).ready and self._is_ready()
+        return _json({"name": named.name, "ready": ready}, status=200 if ready else 503)
 
 
-def _named(request: Request) -> dict[str, str]:
-    """Name and version of the model that the path names."""
-    given = request.path_params
-    return {"name": given["model"], "version": given.get("version", v2.VERSION)}
-
-
-async def _decoded(decode: Callable[..., T], body: bytes, *arguments: Any) -> T:
-    """Decode here what is small; what is large or holds packed images would hold up other requests."""
-    if len(body) <= SMALL_BODY and b'"b64"' not in body:
-        return decode(body, *arguments)
-    return await asyncio.to_thread(decode, body, *arguments)
-
-
-async def _answer_error(_: Request, error: Exception) -> Response:
+def answer_error(error: ServingError) -> Response:
     """The one place where errors become answers."""
-    headers: dict[str, str] = {}
-    match error:
-        case ServingError():
-            status, message = error.status, str(error)
-        case HTTPException():
-            status, message = error.status_code, error.detail
-            headers = dict(error.headers or {})
-        case ClientDisconnect():
-            status, message = CLIENT_CLOSED_REQUEST, "the client has gone"
-        case _:
-            status, message = 500, "internal error: the server's log says more"
-    if isinstance(error, NotReady):
-        headers["retry-after"] = "1"
-    if isinstance(error, TooLarge):
-        headers["connection"] = "close"  # the rest of the body is not worth reading
-    return _json({"error": message}, status=status, headers=headers)
+    return _json({"error": str(error)}, status=error.status, headers=dict(error.headers))
+
+
+def refusal(status: int, message: str) -> Response:
+    """The answer to what is no request."""
+    return _json({"error": message}, status=status)
+
+
+async def _decoded(request: Request, decode: Callable[..., T], *arguments: Any) -> T:
+    """Decode here what is small; what is large or holds packed images would hold up other requests."""
+    packed = b"content-encoding" in request.headers or b'"b64"' in request.body
+    if len(request.body) <= SMALL_BODY and not packed:
+        return decode(request, *arguments)
+    return await asyncio.to_thread(decode, request, *arguments)
+
+
+def _packed(request: Request, body: bytes, **more: Any) -> Response:
+    response = Response(body, **more)
+    encoding = None
+    if len(body) >= WORTH_PACKING:
+        encoding = bodies.accepted(request.header(b"accept-encoding"))
+    if encoding:
+        response.body = bodies.packed(body, encoding)
+        response.headers |= {"content-encoding": encoding, "vary": "accept-encoding"}
+    return response
 
 
 def _json(content: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return _encoded(msgspec.json.encode(content), status=status, headers=headers)
-
-
-def _encoded(content: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(content, status, headers, media_type="application/json")
+    return Response(msgspec.json.encode(content), status, headers=headers or {})

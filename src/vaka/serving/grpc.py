@@ -3,40 +3,58 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
 import vaka
 from vaka.serving import v2_grpc
 from vaka.serving.app import MAX_BODY, SMALL_BODY
 from vaka.serving.errors import ServingError
-from vaka.serving.holder import ModelHolder
 from vaka.serving.metrics import Metrics
+from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.pb import open_inference_pb2 as pb
-from vaka.serving.v2 import VERSION
+from vaka.serving.repository import Repository
 
 SERVICE = "inference.GRPCInferenceService"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+HEALTH_S = 0.5
+"""How soon those who watch the health learn that it has changed."""
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
     503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_BODY),
     ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),  # a port that is taken shall be an error
+    ("grpc.so_reuseport", 1),  # every process of the server listens on its port
 ]
 
 
 @asynccontextmanager
-async def serving(holder: ModelHolder, metrics: Metrics, address: str, *, grace: float) -> AsyncIterator[int]:
+async def serving(
+    repository: Repository,
+    metrics: Metrics,
+    address: str,
+    *,
+    is_ready: Callable[[], bool],
+    grace: float,
+) -> AsyncIterator[int]:
     """Serve at host:port until the block ends, then finish what is in flight; gives the port.
 
     OSError if the port cannot be had.
     """
     server = grpc.aio.server(options=OPTIONS)
-    server.add_generic_rpc_handlers([_handlers(_Service(holder, metrics))])
+    server.add_generic_rpc_handlers([_handlers(_Service(repository, metrics, is_ready))])
+    health_pb2_grpc.add_HealthServicer_to_server(_Health(is_ready), server)
+    reflection.enable_server_reflection([SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     try:
         port: int = server.add_insecure_port(address)
     except RuntimeError as error:
@@ -49,7 +67,7 @@ async def serving(holder: ModelHolder, metrics: Metrics, address: str, *, grace:
 
 
 def _handlers(service: "_Service") -> Any:
-    methods: dict[str, tuple[Callable[[Any], Awaitable[Any]], Any]] = {
+    methods: dict[str, tuple[Callable[[Any, Any], Awaitable[Any]], Any]] = {
         "ServerLive": (service.server_live, pb.ServerLiveRequest),
         "ServerReady": (service.server_ready, pb.ServerReadyRequest),
         "ServerMetadata": (service.server_metadata, pb.ServerMetadataRequest),
@@ -68,12 +86,12 @@ def _handlers(service: "_Service") -> Any:
     return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
 
-def _explained(answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+def _explained(answer: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
     """The one place where errors become statuses."""
 
     async def method(request: Any, context: Any) -> Any:
         try:
-            return await answer(request)
+            return await answer(request, context)
         except ServingError as error:
             await context.abort(_code(error), str(error))
 
@@ -85,44 +103,77 @@ def _code(error: ServingError) -> grpc.StatusCode:
 
 
 class _Service:
-    def __init__(self, holder: ModelHolder, metrics: Metrics) -> None:
-        self._holder = holder
+    def __init__(self, repository: Repository, metrics: Metrics, is_ready: Callable[[], bool]) -> None:
+        self._repository = repository
         self._metrics = metrics
+        self._is_ready = is_ready
 
-    async def server_live(self, _: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
+    async def server_live(self, _: pb.ServerLiveRequest, __: Any) -> pb.ServerLiveResponse:
         return pb.ServerLiveResponse(live=True)
 
-    async def server_ready(self, _: pb.ServerReadyRequest) -> pb.ServerReadyResponse:
-        return pb.ServerReadyResponse(ready=self._holder.ready)
+    async def server_ready(self, _: pb.ServerReadyRequest, __: Any) -> pb.ServerReadyResponse:
+        return pb.ServerReadyResponse(ready=self._is_ready())
 
-    async def server_metadata(self, _: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
+    async def server_metadata(self, _: pb.ServerMetadataRequest, __: Any) -> pb.ServerMetadataResponse:
         return pb.ServerMetadataResponse(name="vaka", version=vaka.__version__)
 
-    async def model_ready(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
-        self._holder.check(request.name, request.version or VERSION)
-        return pb.ModelReadyResponse(ready=self._holder.ready)
+    async def model_ready(self, request: pb.ModelReadyRequest, __: Any) -> pb.ModelReadyResponse:
+        holder = self._repository.find(request.name, request.version or DEFAULT_VERSION)
+        return pb.ModelReadyResponse(ready=holder.ready and self._is_ready())
 
-    async def model_metadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
-        model = self._holder.loaded(request.name, request.version or VERSION)
-        return v2_grpc.metadata(request.name, model.manifest.signature)
+    async def model_metadata(self, request: pb.ModelMetadataRequest, __: Any) -> pb.ModelMetadataResponse:
+        model = self._repository.find(request.name, request.version or DEFAULT_VERSION).model
+        return v2_grpc.metadata(request.name, model.manifest.signature, self._repository.versions)
 
-    async def model_infer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
-        with self._metrics.request("grpc") as outcome:
-            outcome.code = grpc.StatusCode.UNKNOWN.name
-            try:
-                response = await self._infer(request)
-            except ServingError as error:
-                outcome.code = _code(error).name
-                raise
-            outcome.code = grpc.StatusCode.OK.name
+    async def model_infer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
+        code, start = grpc.StatusCode.CANCELLED, perf_counter()
+        self._metrics.begin()
+        try:
+            response = await self._infer(request, context.time_remaining())
+            code = grpc.StatusCode.OK
+        except ServingError as error:
+            code = _code(error)
+            raise
+        except Exception:
+            code = grpc.StatusCode.UNKNOWN
+            raise
+        finally:
+            self._metrics.end("grpc", code.name, perf_counter() - start)
         return response
 
-    async def _infer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
-        model = self._holder.loaded(request.model_name, request.model_version or VERSION)
+    async def _infer(self, request: pb.ModelInferRequest, remaining: float | None) -> pb.ModelInferResponse:
+        version = request.model_version or DEFAULT_VERSION
+        holder = self._repository.find(request.model_name, version)
+        _ = holder.model  # not to decode for one that is not there
         if request.ByteSize() <= SMALL_BODY:
             inputs = v2_grpc.decode(request)
         else:
             inputs = await asyncio.to_thread(v2_grpc.decode, request)
         names = [output.name for output in request.outputs]
-        outputs = await self._holder.infer(model, inputs, names, observe=self._metrics.inference.observe)
-        return v2_grpc.encode(request, outputs)
+        outputs = await holder.infer(inputs, names, timeout=remaining)
+        return v2_grpc.encode(request, outputs, version)
+
+
+class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+    """The standard health service: "" is the server, and so is the one service that it has."""
+
+    def __init__(self, is_ready: Callable[[], bool]) -> None:
+        self._is_ready = is_ready
+
+    async def Check(self, request: Any, context: Any) -> Any:
+        if request.service not in ("", SERVICE):
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service}")
+        return self._status()
+
+    async def Watch(self, request: Any, _: Any) -> AsyncIterator[Any]:
+        told = None
+        while True:
+            unknown = request.service not in ("", SERVICE)
+            status = health_pb2.HealthCheckResponse(status=UNKNOWN) if unknown else self._status()
+            if status != told:
+                yield status
+                told = status
+            await asyncio.sleep(HEALTH_S)
+
+    def _status(self) -> Any:
+        return health_pb2.HealthCheckResponse(status=SERVING if self._is_ready() else NOT_SERVING)

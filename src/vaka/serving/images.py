@@ -20,10 +20,12 @@ def decode(instance: Any, image: ImageInput, where: str) -> Array:
     """One instance: nested lists in one of the accepted layouts, or {"b64": PNG or JPEG in base64}."""
     if isinstance(instance, dict):
         return from_file(_base64(instance, where), image, where)
-    pixels = from_json(instance, "FP32", where)
-    if pixels.size and (pixels.min() < 0 or pixels.max() > 255):
-        raise BadRequest(f"{where}: pixels are 0..255, here {pixels.min():g}..{pixels.max():g}")
-    return _laid_out(pixels, image, where)
+    return _pixels(from_json(instance, "FP32", where), image, where)
+
+
+def from_numbers(rows: Array, image: ImageInput, where: str) -> Array:
+    """Instances [n, ...] of one layout to what the graph takes: float32 [n, C, H, W]."""
+    return np.stack([_pixels(row, image, f"{where}[{i}]") for i, row in enumerate(rows)])
 
 
 def from_file(content: bytes, image: ImageInput, where: str) -> Array:
@@ -64,6 +66,12 @@ def _base64(instance: dict[str, Any], where: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadRequest(f"{where}: b64 is not base64: {error}") from None
+
+
+def _pixels(pixels: Array, image: ImageInput, where: str) -> Array:
+    if pixels.size and (pixels.min() < 0 or pixels.max() > 255):
+        raise BadRequest(f"{where}: pixels are 0..255, here {pixels.min():g}..{pixels.max():g}")
+    return _laid_out(pixels, image, where)
 
 
 def _laid_out(pixels: Array, image: ImageInput, where: str) -> Array:

@@ -34,6 +34,14 @@ _ACCEPTED = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}
 """Kinds of numpy type that JSON may come as, for each kind that is wanted: no silent truncation."""
 
 
+def known(datatype: str, where: str) -> Datatype:
+    """The datatype of this name; BadRequest where there is none."""
+    for one in DTYPES:
+        if one == datatype:
+            return one
+    raise BadRequest(f"{where} has datatype {datatype!r}: known are {', '.join(DTYPES)}")
+
+
 def from_json(values: Any, datatype: Datatype, where: str) -> Array:
     """Nested lists of JSON values as an array of the datatype.
 
@@ -52,7 +60,7 @@ def from_json(values: Any, datatype: Datatype, where: str) -> Array:
         return np.zeros(found.shape, target)
     if found.dtype.kind not in _ACCEPTED[target.kind]:
         raise BadRequest(f"{where}: not all values are {_meaning(target)}, as {datatype} needs")
-    return _fitting(found, target, f"{where}: a value is out of the range of {datatype}")
+    return fitting(found, target, f"{where}: a value is out of the range of {datatype}")
 
 
 def _exact(values: Any) -> Array:
@@ -72,7 +80,8 @@ def _texts(values: Any, where: str) -> Array:
     return found
 
 
-def _fitting(found: Array, target: np.dtype[Any], complaint: str) -> Array:
+def fitting(found: Array, target: np.dtype[Any], complaint: str) -> Array:
+    """The same numbers as another type; BadRequest with the complaint where one does not fit."""
     if target.kind in "iu":
         limits = np.iinfo(target)
         if int(found.min()) < limits.min or int(found.max()) > limits.max:
@@ -101,6 +110,15 @@ def reshaped(array: Array, shape: Sequence[int], where: str) -> Array:
             f"{where}: data has {array.size} values, shape {list(shape)} needs {math.prod(wanted)}"
         )
     return array.reshape(wanted)
+
+
+def with_ones(array: Array, tensor: Tensor) -> Array:
+    """Rows as the model takes them where they leave out dimensions of size 1, such as the channel of grey."""
+    wanted = tensor.shape[1:]
+    written = [size for size in array.shape[1:] if size != 1]
+    if array.ndim == len(tensor.shape) or written != [size for size in wanted if size != 1]:
+        return array
+    return array.reshape(len(array), *wanted)
 
 
 def check_names(given: Collection[str], signature: list[Tensor], where: str = "") -> None:

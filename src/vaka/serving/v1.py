@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 
 from vaka.artifacts.manifest import Manifest, Tensor
-from vaka.serving import images
+from vaka.serving import images, numbers
 from vaka.serving.errors import BadRequest
-from vaka.serving.tensors import Array, check_names, from_json
+from vaka.serving.tensors import Array, check_names, from_json, with_ones
 
 CLASSIFICATION = "image-classification"
 
@@ -33,6 +33,27 @@ class Classification(msgspec.Struct):
 
 def decode(body: bytes, manifest: Manifest) -> dict[str, Array]:
     """The model's inputs; `instances` are rows, `inputs` rows or a whole tensor for each input's name."""
+    signature = manifest.signature.inputs
+    is_picture = manifest.image is not None and manifest.task == CLASSIFICATION
+    if len(signature) == 1 and (read := numbers.v1_rows(body, signature[0].datatype)):
+        field, array = read
+        if manifest.image and is_picture:
+            return {signature[0].name: images.from_numbers(array, manifest.image, field)}
+        return {signature[0].name: with_ones(array, signature[0])}
+    field, given = _parsed(body)
+    if isinstance(given, dict):
+        check_names(given, signature, f"{field}: ")
+        return {t.name: from_json(given[t.name], t.datatype, f"{field}.{t.name}") for t in signature}
+    if manifest.image and is_picture:
+        pixels = [images.decode(one, manifest.image, f"{field}[{i}]") for i, one in enumerate(given)]
+        return {signature[0].name: np.stack(pixels)}
+    if len(signature) == 1 and not isinstance(given[0], dict):
+        return {signature[0].name: with_ones(from_json(given, signature[0].datatype, field), signature[0])}
+    return _by_name(given, signature, field)
+
+
+def _parsed(body: bytes) -> tuple[str, list[Any] | dict[str, Any]]:
+    """The field that holds the instances, and these, at least one."""
     try:
         request = msgspec.json.decode(body, type=_Body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -41,16 +62,7 @@ def decode(body: bytes, manifest: Manifest) -> dict[str, Array]:
     given = request.inputs if request.instances is None else request.instances
     if not given:
         raise BadRequest('the body needs "instances" or "inputs" with at least one instance')
-    signature = manifest.signature.inputs
-    if isinstance(given, dict):
-        check_names(given, signature, f"{field}: ")
-        return {t.name: from_json(given[t.name], t.datatype, f"{field}.{t.name}") for t in signature}
-    if manifest.image and manifest.task == CLASSIFICATION:
-        pixels = [images.decode(one, manifest.image, f"{field}[{i}]") for i, one in enumerate(given)]
-        return {signature[0].name: np.stack(pixels)}
-    if len(signature) == 1 and not isinstance(given[0], dict):
-        return {signature[0].name: from_json(given, signature[0].datatype, field)}
-    return _by_name(given, signature, field)
+    return field, given
 
 
 def encode(outputs: Mapping[str, Array], manifest: Manifest) -> bytes:

@@ -2,21 +2,19 @@
 
 Access to S3 comes from the usual environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and,
 for a server other than Amazon's, AWS_ENDPOINT_URL. An endpoint that cannot be reached fails within ten
-seconds; a transfer may take as long as it needs while bytes keep coming.
+seconds; a transfer may take as long as it needs while bytes keep coming, and one that breaks off goes on
+where it was.
 """
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
+from urllib.parse import urlsplit
 
+from vaka.storage.download import fetch
 from vaka.storage.errors import Denied, NotFound, StorageError, Unreachable
-from vaka.storage.remote import READ_SILENCE, WRITE_SILENCE, s3, web
-
-PARALLEL = 8
+from vaka.storage.local import in_parallel, is_local, local_path
+from vaka.storage.remote import READ_SILENCE, WRITE_SILENCE, s3
 
 __all__ = [
     "Denied",
@@ -24,30 +22,13 @@ __all__ = [
     "StorageError",
     "Unreachable",
     "fetch",
+    "is_local",
     "local_path",
     "names",
+    "put_bytes",
     "put_folder",
     "remove",
 ]
-
-
-def fetch(uri: str, into: Path) -> Path:
-    """The file or folder that `uri` names, on local disk.
-
-    A path or file:// URI is given back as it is, uncopied. Anything else is downloaded to `into/NAME`,
-    where NAME is the last part of the URI: s3://BUCKET/PREFIX is a folder of all objects under the prefix,
-    or one object of just that key; https://HOST/PATH is one file. It appears whole, by rename, and replaces
-    a former download. Only one process at a time may use `into`.
-    """
-    scheme = uri.partition("://")[0] if "://" in uri else "file"
-    match scheme:
-        case "file":
-            return _existing(uri)
-        case "s3":
-            return _fetch_s3(uri, into)
-        case "https" | "http":
-            return _fetch_web(uri, into)
-    raise StorageError(f"{uri}: {scheme}:// cannot be read: give a path, file://, s3:// or https://")
 
 
 def put_folder(folder: Path, uri: str, *, last: str) -> None:
@@ -63,21 +44,39 @@ def put_folder(folder: Path, uri: str, *, last: str) -> None:
     match scheme:
         case "file":
             target = local_path(uri)
-            _in_parallel(lambda name: _copy(folder / name, target / name), names)
+            in_parallel(lambda name: _copy(folder / name, target / name), names)
             _copy(folder / last, target / last)
         case "s3":
             remote = s3(uri, silence=WRITE_SILENCE)
-            _in_parallel(lambda name: remote.upload(folder / name, name), names)
+            in_parallel(lambda name: remote.upload(folder / name, name), names)
             remote.upload(folder / last, last)
         case _:
             raise StorageError(f"{uri}: {scheme}:// cannot be written: give file:// or s3://")
+
+
+def put_bytes(content: bytes, uri: str, name: str) -> None:
+    """Store a file of the folder `uri` (file:// or s3://), whole or not at all."""
+    if uri.startswith("s3://"):
+        s3(uri, silence=WRITE_SILENCE).write(content, name)
+        return
+    target = local_path(uri) / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{name}.{os.getpid()}.partial")
+    try:
+        with beside.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def names(uri: str) -> list[str]:
     """Paths of all files below the folder `uri` (file:// or s3://); none where there is no such folder."""
     if uri.startswith("s3://"):
         try:
-            return sorted(s3(uri, silence=READ_SILENCE).sizes())
+            return sorted(s3(uri, silence=READ_SILENCE).objects())
         except NotFound:
             return []
     folder = local_path(uri)
@@ -102,41 +101,6 @@ def remove(uri: str, *, first: str = "") -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def local_path(uri: str) -> Path:
-    """The path that a file:// URI or a plain path names."""
-    if not uri.startswith("file://"):
-        return Path(uri)
-    parts = urlsplit(uri)
-    if parts.netloc not in ("", "localhost"):
-        raise StorageError(f"{uri}: a file URI has three slashes, as in file:///{parts.netloc}{parts.path}")
-    return Path(unquote(parts.path))
-
-
-def _existing(uri: str) -> Path:
-    path = local_path(uri)
-    if not path.exists():
-        raise NotFound(f"{uri}: there is no {path}: check the path, or wait until it is written")
-    return path
-
-
-def _fetch_s3(uri: str, into: Path) -> Path:
-    remote = s3(uri, silence=READ_SILENCE)
-    sizes = remote.sizes()
-    _check_space(into, remote.uri, sum(sizes.values()))
-    name = PurePosixPath(remote.key).name or uri.removeprefix("s3://").strip("/")
-    with _replacing(into, name) as new:
-        _in_parallel(lambda path: remote.download(path, new / path), list(sizes))
-    return into / name
-
-
-def _fetch_web(uri: str, into: Path) -> Path:
-    remote = web(uri)
-    name = PurePosixPath(unquote(remote.uri)).name
-    with _replacing(into, name) as new:
-        remote.download("", new, check=lambda size: _check_space(into, remote.uri, size))
-    return into / name
-
-
 def _copy(source: Path, to: Path) -> None:
     """Copy so that `to` is there whole, on disk, or not at all."""
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -145,32 +109,3 @@ def _copy(source: Path, to: Path) -> None:
     with beside.open("rb") as written:
         os.fsync(written.fileno())
     beside.replace(to)
-
-
-def _in_parallel(work: Callable[[str], None], names: list[str]) -> None:
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(work, names))
-
-
-@contextmanager
-def _replacing(into: Path, name: str) -> Iterator[Path]:
-    """A path to fill that becomes `into/name` when the block ends well, and vanishes otherwise."""
-    partial = into / f".{name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
-    partial.mkdir(parents=True)
-    try:
-        yield partial / "new"
-        if (into / name).exists():
-            (into / name).rename(partial / "old")
-        (partial / "new").rename(into / name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _check_space(folder: Path, uri: str, needed: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise StorageError(
-            f"{uri} has {needed / 1e6:.0f} MB and {folder} has {free / 1e6:.0f} MB free: make room"
-        )

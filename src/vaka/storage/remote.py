@@ -1,7 +1,6 @@
 """What an s3:// or https:// URI points to: its objects, listed, read and written."""
 
 import os
-from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -14,10 +13,10 @@ from obstore.store import HTTPStore, ObjectStore, S3Store
 from vaka.storage.errors import NotFound, StorageError, explained, first_line
 
 if TYPE_CHECKING:  # obstore has these as type stubs only
+    from obstore import GetOptions, GetResult, ObjectMeta
     from obstore.store import ClientConfig, RetryConfig
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-CHUNK = 4 * 1024 * 1024
 RETRY: "RetryConfig" = {
     "max_retries": 2,
     "retry_timeout": timedelta(seconds=6),
@@ -33,6 +32,24 @@ WRITE_SILENCE = timedelta(seconds=20)
 """A server may need longer before it confirms a write."""
 
 
+class Version(NamedTuple):
+    """What tells one content of an object from another."""
+
+    size: int
+    etag: str | None
+    """None where the server gives none that stands for the very bytes (RFC 9110, 8.8.1)."""
+
+    @classmethod
+    def of(cls, meta: "ObjectMeta") -> "Version":
+        etag = meta["e_tag"]
+        return cls(meta["size"], None if not etag or etag.startswith("W/") else etag)
+
+    def may_be(self, other: "Version") -> bool:
+        """Whether nothing tells them apart; some servers give an etag in listings only, or without quotes."""
+        one, another = (self.etag or "").strip('"'), (other.etag or "").strip('"')
+        return self.size == other.size and (one == another or not (one and another))
+
+
 class Remote(NamedTuple):
     """A store and the key in it that a URI names; `uri` and `endpoint` speak of it without secrets."""
 
@@ -42,47 +59,48 @@ class Remote(NamedTuple):
     endpoint: str
     access: str
 
-    def sizes(self) -> dict[str, int]:
-        """Bytes of each object by its path below the key; the path of a single object is empty."""
-        with self._explained():
-            found = {o["path"]: o["size"] for chunk in self.store.list(self.key) for o in chunk}
+    def objects(self) -> dict[str, Version]:
+        """The version of each object by its path below the key; the path of a single object is empty."""
+        with self.explained():
+            found = {o["path"]: Version.of(o) for chunk in self.store.list(self.key) for o in chunk}
             if not found and self.key:
-                return {"": self.store.head(self.key)["size"]}
+                return {"": Version.of(self.store.head(self.key))}
         start = len(self.key) + 1 if self.key else 0
         # Some tools store an empty object for each folder.
         folders = {str(parent) for path in found for parent in PurePosixPath(path).parents}
-        sizes = {path[start:]: size for path, size in found.items() if size or path not in folders}
-        if not sizes:
+        objects = {path[start:]: o for path, o in found.items() if o.size or path not in folders}
+        if not objects:
             raise NotFound(f"{self.uri}: the bucket is empty (endpoint {self.endpoint})")
-        if any(".." in PurePosixPath(path).parts for path in sizes):
+        if any(".." in PurePosixPath(path).parts for path in objects):
             raise StorageError(f"{self.uri}: an object name there leads outside of the folder")
-        return sizes
+        return objects
 
-    def download(self, path: str, to: Path, *, check: Callable[[int], None] = lambda _: None) -> None:
-        """The object at `path` below the key to a new file; `check` sees its size before the transfer."""
-        with self._explained():
-            answer = self.store.get(f"{self.key}/{path}".strip("/"))
-            size = answer.meta["size"]
-            check(size)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with to.open("xb") as out:
-                written = sum(out.write(chunk) for chunk in answer.stream(min_chunk_size=CHUNK))
-        if written != size:
-            raise StorageError(f"{self.uri}: {path or to.name} came with {written} of {size} bytes")
+    def get(self, path: str, *, start: int = 0, etag: str | None = None) -> "GetResult":
+        """The object at `path` below the key from byte `start` on; PreconditionError for another etag."""
+        options: GetOptions = {"if_match": etag} if etag else {}
+        if start:
+            options["range"] = {"offset": start}
+        return self.store.get(f"{self.key}/{path}".strip("/"), options=options)
+
+    def write(self, content: bytes, path: str) -> None:
+        """The bytes to the object at `path` below the key."""
+        with self.explained():
+            self.store.put(f"{self.key}/{path}".strip("/"), content)
 
     def upload(self, source: Path, path: str) -> None:
         """The file to the object at `path` below the key."""
-        with self._explained():
+        with self.explained():
             self.store.put(f"{self.key}/{path}".strip("/"), source)
 
     def delete(self, paths: list[str]) -> None:
         """Delete the objects at these paths below the key, one after the other."""
-        with self._explained():
+        with self.explained():
             for path in paths:
                 with suppress(FileNotFoundError):
                     self.store.delete(f"{self.key}/{path}".strip("/"))
 
-    def _explained(self) -> AbstractContextManager[None]:
+    def explained(self) -> AbstractContextManager[None]:
+        """Errors of the client as StorageErrors."""
         return explained(f"{self.uri} (endpoint {self.endpoint})", self.access)
 
 

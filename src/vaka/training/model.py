@@ -14,6 +14,7 @@ from vaka.api.contract import Run
 from vaka.api.hyperparameters import CNN
 from vaka.artifacts.manifest import GRAPH, MANIFEST, Manifest, encode
 from vaka.artifacts.publish import files_of
+from vaka.artifacts.quantize import add_int8
 from vaka.artifacts.runtime import predictor
 from vaka.models.architecture import Learner, Metrics
 from vaka.training.export import export
@@ -28,6 +29,8 @@ def write_model(
     graph = learner.graph(network)
     export(graph, network, folder)
     metrics = learner.test(predictor(folder / GRAPH)) | costs
+    precisions = run.spec.output.precisions
+    variants = [add_int8(folder, samples=learner.samples(), measure=learner.test) for _ in precisions]
     manifest = Manifest(
         name=run.name,
         architecture=run.spec.model.architecture,
@@ -39,6 +42,7 @@ def write_model(
         hyperparameters=msgspec.to_builtins(hyper),
         provenance=provenance(run, hyper.seed),
         files=files_of(folder),
+        variants=variants,
     )
     (folder / MANIFEST).write_bytes(encode(manifest))
     return metrics

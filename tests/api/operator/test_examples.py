@@ -78,5 +78,9 @@ def test_the_nightly_job_is_created_once_with_the_rights_that_the_example_grants
         argv = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "job.yaml")]
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    assert [job["metadata"]["name"] for job in namespace.list("tj")] == ["nightly-29000000"]
+    (job,) = namespace.list("tj")
+    assert job["metadata"]["name"] == "nightly-29000000"
+    service = yaml.safe_load((EXAMPLES / "nightly-service.yaml").read_text())
+    reference = service["spec"]["predictor"]["model"]["trainingJobRef"]
+    assert job["metadata"]["labels"] == reference["selector"]["matchLabels"]
     assert api

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from vaka_operator.handlers import inferenceservices
+
 pytestmark = pytest.mark.api
 
 JSON = dict[str, Any]
@@ -34,10 +36,18 @@ def set_ready(namespace: Any, pod: JSON) -> None:
     namespace.set_status("pod", pod["metadata"]["name"], status)
 
 
-def complete(namespace: Any, digest: str) -> None:
+def complete(namespace: Any, digest: str, job: str = "digits") -> None:
     """What the operator says of a job whose model is published."""
     model = {"uri": "pvc://digits-model/digits", "digest": digest}
-    namespace.set_status("tj", "digits", {"state": "Complete", "model": model})
+    namespace.set_status("tj", job, {"state": "Complete", "model": model})
+
+
+def following(**reference: Any) -> JSON:
+    return {"trainingJobRef": {"follow": True} | reference}
+
+
+def change_of_reference(**fields: Any) -> JSON:
+    return {"spec": {"predictor": {"model": {"trainingJobRef": fields}}}}
 
 
 def arguments(deployment: JSON) -> list[str]:
@@ -61,6 +71,26 @@ def new_pod(namespace: Any, until: Any) -> Callable[..., Awaitable[JSON]]:
         return pods[0]
 
     return find
+
+
+@pytest.fixture
+def is_served(
+    namespace: Any, serve: Reconcile, new_pod: Any, eventually: Any
+) -> Callable[[str], Awaitable[JSON]]:
+    """Reconcile, and play the kubelet, until the model of this digest is served alone; the service then."""
+
+    async def served(digest: str) -> JSON:
+        await serve()
+        set_ready(namespace, await new_pod(digest))
+
+        def is_ready(service: JSON) -> bool:
+            status = service["status"]
+            return bool(status["state"] == "Ready" and status["modelStatus"]["digest"] == digest)
+
+        found: JSON = await eventually(serve, is_ready)
+        return found
+
+    return served
 
 
 async def test_a_reconcile_makes_exactly_the_children_and_a_second_changes_nothing(
@@ -111,8 +141,8 @@ async def test_a_ready_service_tells_its_address_and_its_model(
     }
 
 
-async def test_a_service_waits_for_its_job_and_follows_it(
-    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile, new_pod: Any, until: Any
+async def test_a_service_waits_for_its_job(
+    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile, is_served: Any
 ) -> None:
     namespace.create("isvc", inference_service())
     assert ready(await serve())["reason"] == "TrainingJobNotFound"
@@ -122,37 +152,126 @@ async def test_a_service_waits_for_its_job_and_follows_it(
     assert waiting["reason"] == "WaitingForTrainingJob"
     assert "it is Running" in waiting["message"]
     assert namespace.list("deployment") == []
-
     complete(namespace, FIRST)
-    await serve()
-    set_ready(namespace, await new_pod(FIRST))
-    await until(lambda: namespace.get("deployment", "digits-predictor")["status"].get("readyReplicas"))
-    assert (await serve())["status"]["state"] == "Ready"
+    await is_served(FIRST)
 
+
+async def test_a_follower_serves_each_new_result_and_the_old_one_until_then(
+    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile, is_served: Any
+) -> None:
+    namespace.create("tj", training_job())
+    complete(namespace, FIRST)
+    namespace.create("isvc", inference_service(model=following(name="digits")))
+    await is_served(FIRST)
     complete(namespace, SECOND)
-    following = await serve()
-    assert ready(following)["status"] == "True", "the old model serves until the new one does"
+    service = await serve()
+    assert ready(service)["status"] == "True", "the old model serves until the new one does"
+    model = service["status"]["modelStatus"]
+    assert (model["digest"], model["activeDigest"]) == (SECOND, FIRST)
     assert SECOND in arguments(namespace.get("deployment", "digits-predictor"))
-    set_ready(namespace, await new_pod(SECOND))
-    await until(lambda: len(namespace.list("pod")) == 1)
-    await until(lambda: namespace.get("deployment", "digits-predictor")["status"].get("updatedReplicas") == 1)
-    assert (await serve())["status"]["modelStatus"]["digest"] == SECOND
+    told = ready(await is_served(SECOND))["message"]
+    assert told.endswith("following TrainingJob digits")
 
 
-async def test_a_service_goes_on_when_its_job_is_deleted(
-    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile, new_pod: Any, until: Any
+async def test_a_follower_keeps_the_last_result_while_its_job_is_made_anew(
+    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile, is_served: Any, until: Any
+) -> None:
+    namespace.create("tj", training_job())
+    complete(namespace, FIRST)
+    namespace.create("isvc", inference_service(model=following(name="digits")))
+    await is_served(FIRST)
+    namespace.delete("tj", "digits")
+    await until(lambda: not namespace.list("tj"))
+    assert (await serve())["status"]["state"] == "Ready"
+    namespace.create("tj", training_job())
+    assert (await serve())["status"]["modelStatus"]["digest"] == FIRST
+    complete(namespace, SECOND)
+    await is_served(SECOND)
+
+
+async def test_a_pinned_model_stays_whatever_becomes_of_its_job(
+    namespace: Any, training_job: Any, inference_service: Any, is_served: Any, until: Any
 ) -> None:
     namespace.create("tj", training_job())
     complete(namespace, FIRST)
     namespace.create("isvc", inference_service())
-    await serve()
-    set_ready(namespace, await new_pod(FIRST))
-    await until(lambda: namespace.get("deployment", "digits-predictor")["status"].get("readyReplicas"))
+    assert "pinned to the result of TrainingJob digits" in ready(await is_served(FIRST))["message"]
     namespace.delete("tj", "digits")
     await until(lambda: not namespace.list("tj"))
-    status = ready(await serve())
-    assert (status["status"], status["reason"]) == ("True", "TrainingJobNotFound")
-    assert len(namespace.list("deployment")) == 1
+    namespace.create("tj", training_job())
+    complete(namespace, SECOND)
+    namespace.delete("deployment", "digits-predictor", propagationPolicy="Foreground")
+    await until(lambda: not namespace.list("deployment"))
+    await is_served(FIRST)
+    (model,) = namespace.get("isvc", "digits")["status"]["models"]
+    assert (model["pinned"], model["digest"], model["trainingJob"]) == (True, FIRST, "digits")
+    namespace.patch("isvc", "digits", change_of_reference(follow=True))
+    await is_served(SECOND)
+
+
+async def test_what_is_pinned_is_written_down_before_anything_is_made_of_it(
+    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile, monkeypatch: Any
+) -> None:
+    namespace.create("tj", training_job())
+    complete(namespace, FIRST)
+    namespace.create("isvc", inference_service())
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(inferenceservices, "deployment", killed)
+    with pytest.raises(ConnectionAbortedError):
+        await serve()
+    monkeypatch.undo()
+    complete(namespace, SECOND)
+    await serve()
+    assert FIRST in arguments(namespace.get("deployment", "digits-predictor"))
+
+
+async def test_a_selector_means_the_newest_job_that_has_published(
+    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile, is_served: Any
+) -> None:
+    def nightly(name: str, digest: str | None, **labels: str) -> None:
+        job = training_job(name)
+        namespace.create("tj", job | {"metadata": {"name": name, "labels": labels}})
+        if digest:
+            complete(namespace, digest, name)
+
+    model = following(selector={"matchLabels": {"app": "digits"}})
+    namespace.create("isvc", inference_service(model=model))
+    assert "no TrainingJobs with app=digits" in ready(await serve())["message"]
+    nightly("other", SECOND, app="letters")
+    nightly("run-1", FIRST, app="digits")
+    nightly("trial", SECOND, app="digits", **{"vaka.dev/search": "run-1"})
+    assert "following TrainingJobs with app=digits" in ready(await is_served(FIRST))["message"]
+    nightly("run-2", None, app="digits")
+    await serve()
+    assert FIRST in arguments(namespace.get("deployment", "digits-predictor"))
+    complete(namespace, SECOND, "run-2")
+    (model,) = (await is_served(SECOND))["status"]["models"]
+    assert (model["trainingJob"], model["pinned"]) == ("run-2", False)
+
+
+async def test_versions_are_served_beside_the_model_and_each_is_pinned(
+    namespace: Any, training_job: Any, inference_service: Any, serve: Reconcile
+) -> None:
+    namespace.create("tj", training_job())
+    versions = [
+        {"name": "old", "storageUri": "pvc://digits-model/old"},
+        {"name": "trained", "trainingJobRef": {"name": "digits"}},
+    ]
+    namespace.create("isvc", inference_service(model=STORED | {"versions": versions}))
+    assert ready(await serve())["reason"] == "WaitingForTrainingJob"
+    complete(namespace, SECOND)
+    await serve()
+    await serve()
+    args = arguments(namespace.get("deployment", "digits-predictor"))
+    assert args[args.index("--version") :][:4] == [
+        *("--version", "old=file:///mnt/vaka/model/old"),
+        *("--version", f"trained=file:///mnt/vaka/model/digits@{SECOND}"),
+    ]
+    (model,) = namespace.get("isvc", "digits")["status"]["models"]
+    assert (model["name"], model["digest"]) == ("predictor/trained", SECOND)
 
 
 async def test_a_failed_job_is_told_with_its_reason(
@@ -232,3 +351,19 @@ async def test_a_service_of_somebody_else_is_left_alone(
     namespace.create("isvc", inference_service(model=STORED))
     assert (await serve())["status"]["state"] == "NameTaken"
     assert namespace.get("service", "digits")["spec"]["selector"] == {"a": "b"}
+
+
+async def test_a_cache_gets_a_claim_and_a_wish_that_it_cannot_meet_is_told(
+    namespace: Any, inference_service: Any, serve: Reconcile
+) -> None:
+    namespace.create("isvc", inference_service(model=STORED | {"cache": {"size": "2Gi"}}))
+    await serve()
+    (claim,) = namespace.list("pvc")
+    assert claim["metadata"]["name"] == "digits-model-cache"
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert "/mnt/vaka/cache" in arguments(namespace.get("deployment", "digits-predictor"))
+    smaller = {"spec": {"predictor": {"model": {"cache": {"size": "1Gi"}}}}}
+    namespace.patch("isvc", "digits", smaller)
+    told = ready(await serve())
+    assert told["reason"] == "InvalidSpec"
+    assert "digits-model-cache" in told["message"]

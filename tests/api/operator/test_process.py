@@ -146,6 +146,34 @@ async def test_what_the_chart_grants_is_enough(
     assert operator.stop(signal.SIGTERM) == 0
 
 
+@pytest.mark.parametrize("reference", [{"name": "run"}, {"selector": {"matchLabels": {"app": "digits"}}}])
+async def test_a_follower_that_is_settled_is_woken_by_a_new_result(
+    operator: Operator, namespace: Any, training_job: Any, inference_service: Any, until: Any, reference: JSON
+) -> None:
+    assert operator
+    job = training_job(managedBy="kueue.x-k8s.io/multikueue")  # so that the test itself says how it fares
+    namespace.create("tj", job | {"metadata": {"name": "run", "labels": {"app": "digits"}}})
+
+    def publish(digit: str) -> None:
+        model = {"uri": "s3://bucket/digits", "digest": "sha256:" + digit * 64}
+        namespace.set_status("tj", "run", {"state": "Complete", "model": model})
+
+    def pods(digit: str) -> list[JSON]:
+        found = namespace.list("pod")
+        return [p for p in found if p["metadata"]["annotations"]["vaka.dev/model-digest"][-1] == digit]
+
+    publish("1")
+    model = {"trainingJobRef": reference | {"follow": True}}
+    namespace.create("isvc", inference_service(model=model))
+    (pod,) = await until(lambda: pods("1"))
+    running = {"name": "server", "image": "", "imageID": "", "ready": True, "restartCount": 0}
+    ready = {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [running]}
+    namespace.set_status("pod", pod["metadata"]["name"], {"phase": "Running"} | ready)
+    await until(lambda: namespace.get("isvc", "digits").get("status", {}).get("state") == "Ready")
+    publish("2")
+    await until(lambda: pods("2"))
+
+
 class Kubelet:
     """Takes every pod of a namespace through its life, and notes what it met."""
 

@@ -1,54 +1,37 @@
-import asyncio
 import io
 import json
 import socket
+import subprocess
 import sys
-import threading
 
+import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
-from prometheus_client import CollectorRegistry
 
 from vaka.cli.__main__ import main
-from vaka.serving.app import create_app
-from vaka.serving.holder import ModelHolder
-from vaka.serving.load import ModelSource
-from vaka.serving.metrics import Metrics
 
 
-@pytest.fixture
-def model(models, tmp_path):
-    return str(models.brightness(tmp_path / "model"))
+@pytest.fixture(scope="module")
+def model(models, tmp_path_factory):
+    return str(models.brightness(tmp_path_factory.mktemp("served") / "model"))
 
 
-@pytest.fixture
-def url(model, tmp_path):
+@pytest.fixture(scope="module")
+def url(model):
     """Of a server of the model."""
-    ready = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        host, port = listener.getsockname()
-
-        async def serve():
-            holder = ModelHolder(ModelSource(name="shades", uri=model), tmp_path)
-            await holder.keep_loading()
-            config = uvicorn.Config(
-                create_app(holder, Metrics(CollectorRegistry(), holder.info)),
-                log_level="error",
-                lifespan="off",
-            )
-            servers.append(uvicorn.Server(config))
-            ready.set()
-            await servers[0].serve([listener])
-
-        servers: list[uvicorn.Server] = []
-        thread = threading.Thread(target=asyncio.run, args=[serve()])
-        thread.start()
-        ready.wait(10)
-        yield f"http://{host}:{port}"
-        servers[0].should_exit = True
-        thread.join()
+    command = [sys.executable, "-m", "vaka.cli", "serve", "--model", model, "--name", "shades"]
+    command += ["--host", "127.0.0.1", "--http-port", "0", "--drain-seconds", "0", "--processes", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            line = next(line for line in server.stderr if "listening on" in line)
+            found = json.loads(line)["msg"].split()[2].rstrip(",")
+            while httpx.get(f"{found}/v2/health/ready").status_code != 200:
+                assert server.poll() is None
+            yield found
+        finally:
+            server.terminate()
+            server.communicate()
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ def test_a_wrong_option_is_named(words, said, capsys):
     [
         (["--http-port", "70000"], "'70000' is no port: give 0 to 65535"),
         (["--http-port", "-1"], "is no port"),
+        (["--model-cache-size", "much"], "'much': give bytes, such as 500Mi or 10Gi"),
         (["--drain-seconds", "soon"], "'soon': give seconds from 0 to 3600"),
         (["--drain-seconds", "nan"], "give seconds"),
     ],

@@ -133,7 +133,13 @@ def test_the_server_has_no_torch_and_the_operator_nothing_that_trains() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "locks"), [("operator", ["operator"]), ("train", ["torch", "trainer"]), ("serve", ["server"])]
+    ("extra", "locks"),
+    [
+        ("operator", ["operator"]),
+        ("train", ["torch", "trainer"]),
+        ("serve", ["server"]),
+        ("batch", ["batch"]),
+    ],
 )
 def test_locks_have_all_that_the_project_asks_for(extra: str, locks: list[str]) -> None:
     asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]

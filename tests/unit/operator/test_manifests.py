@@ -1,5 +1,6 @@
 """The builders: what Kubernetes objects a spec needs."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from vaka.api.contract import PACKAGED_DATASETS, PERMANENT_EXITS, RUN_ENV, Run
 from vaka.api.inferenceservice import PredictorSpec
+from vaka.api.servedmodel import ModelCache
 from vaka.api.trainingjob import TrainingJobSpec
 from vaka_operator.config import Config
-from vaka_operator.manifests.deployment import Model, deployment, surroundings
+from vaka_operator.manifests.deployment import deployment, surroundings
 from vaka_operator.manifests.job import MARGIN, changeable, public_output, training
 from vaka_operator.manifests.meta import FINGERPRINT, JSON, OWNER, Owner, holds
+from vaka_operator.manifests.models import Model, Supply
 from vaka_operator.manifests.storage import model_folder
 
 JobSpec = Callable[..., TrainingJobSpec]
@@ -52,9 +55,12 @@ def job(owner: Owner, job_spec: JobSpec, config: Config) -> Callable[..., JSON]:
 def server(service_owner: Owner, predictor_spec: Predictor, config: Config) -> Callable[..., JSON]:
     def make(uri: str = "pvc://models/digits", **fields: Any) -> JSON:
         digest = fields.pop("digest", None)
-        model = Model(uri=uri, digest=digest)
+        given: dict[str, Any] = {
+            name: fields.pop(name) for name in ("versions", "cache", "precision") if name in fields
+        }
+        supply = Supply(model=Model(uri=uri, digest=digest, secret=fields.pop("secret", None)), **given)
         spec = predictor_spec(**fields)
-        return deployment(service_owner, spec, model, config, replicas=spec.min_replicas)
+        return deployment(service_owner, spec, supply, config, replicas=spec.min_replicas)
 
     return make
 
@@ -430,3 +436,73 @@ def test_an_object_that_lost_or_changed_a_field_does_not_hold(desired: JSON, dat
     name = data.draw(st.sampled_from(sorted(desired)))
     assert not holds({k: v for k, v in desired.items() if k != name}, desired)
     assert not holds({"spec": [desired | {name: desired[name] + 1}]}, {"spec": [desired]})
+
+
+def test_versions_go_to_the_server_with_their_digests_and_each_claim_is_mounted_once(
+    server: Callable[..., JSON],
+) -> None:
+    versions = {
+        "old": Model(uri="pvc://models/old", digest="sha256:1"),
+        "other": Model(uri="pvc://others/m"),
+        "far": Model(uri="s3://b/m=1@2"),
+    }
+    made = server(versions=versions)
+    assert values_of(container_of(made)["args"], "--version") == [
+        "old=file:///mnt/vaka/model/old@sha256:1",
+        "other=file:///mnt/vaka/model-1/m",
+        "far=s3://b/m=1@2",
+    ]
+    claims = {name: volume.get("persistentVolumeClaim") for name, volume in volumes_of(made).items()}
+    assert claims == {"model": {"claimName": "models"}, "model-1": {"claimName": "others"}, "scratch": None}
+    assert {"/mnt/vaka/model", "/mnt/vaka/model-1"} <= mounts_of(made).keys()
+
+
+def values_of(args: list[str], flag: str) -> list[str]:
+    return [value for name, value in itertools.pairwise(args) if name == flag]
+
+
+def test_versions_that_need_different_secrets_are_refused(server: Callable[..., JSON]) -> None:
+    versions = {"old": Model(uri="s3://b/m", secret="b")}
+    with pytest.raises(ValueError, match="the model needs Secret a and version old needs Secret b"):
+        server("s3://a/m", secret="a", versions=versions)
+
+
+@pytest.mark.parametrize(
+    ("cache", "claim", "size"),
+    [
+        (ModelCache(size="1Gi"), "digits-model-cache", ["1073741824"]),
+        (ModelCache(claim_name="shared"), "shared", []),
+    ],
+)
+def test_the_cache_is_mounted_where_the_server_is_told(
+    server: Callable[..., JSON], cache: ModelCache, claim: str, size: list[str]
+) -> None:
+    made = server("s3://bucket/m", cache=cache)
+    args = container_of(made)["args"]
+    assert volumes_of(made)["cache"] == {"name": "cache", "persistentVolumeClaim": {"claimName": claim}}
+    assert mounts_of(made)[values_of(args, "--model-cache")[0]] == {
+        "name": "cache",
+        "mountPath": "/mnt/vaka/cache",
+    }
+    assert values_of(args, "--model-cache-size") == size
+
+
+def test_a_precision_other_than_the_models_own_is_asked_for(server: Callable[..., JSON]) -> None:
+    assert values_of(container_of(server(precision="int8"))["args"], "--precision") == ["int8"]
+    assert "--precision" not in container_of(server())["args"]
+
+
+def test_what_lies_on_a_claim_needs_no_cache(service_owner: Owner, server: Callable[..., JSON]) -> None:
+    cache = ModelCache(size="1Gi")
+    assert "--model-cache" not in container_of(server(cache=cache))["args"]
+    assert Supply(model=Model(uri="pvc://models/m"), cache=cache).claims(service_owner) == []
+
+
+def test_the_claim_of_a_cache_is_what_the_spec_asks_for(service_owner: Owner) -> None:
+    cache = ModelCache(size=5, storage_class_name="nfs", access_mode="ReadWriteOnce")
+    (claim,) = Supply(model=Model(uri="s3://b/m"), cache=cache).claims(service_owner)
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "5"}},
+        "storageClassName": "nfs",
+    }

@@ -12,7 +12,6 @@ from vaka_operator.config import Config
 from vaka_operator.manifests import router
 from vaka_operator.manifests.deployment import surroundings
 from vaka_operator.manifests.meta import Owner
-from vaka_operator.manifests.quantity import in_bytes
 
 JSON = dict[str, Any]
 ADDRESSES: JSON = {"predictor": "10.0.0.1", "canary": "10.0.0.2"}
@@ -92,17 +91,3 @@ def test_behind_a_router_only_it_the_operator_and_prometheus_reach_the_pods(
     assert peers[1]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "vaka-system"}
     names = [peer["podSelector"]["matchLabels"].get("app.kubernetes.io/name") for peer in peers[1:]]
     assert names == ["vaka-operator", "prometheus"]
-
-
-@pytest.mark.parametrize(
-    ("quantity", "size"),
-    [("4Mi", 4 * 2**20), ("64Ki", 2**16), (5, 5), ("1k", 1000), ("1e3", 1000), ("1.5Gi", 3 * 2**29)],
-)
-def test_quantities_are_read_as_kubernetes_does(quantity: str | int, size: int) -> None:
-    assert in_bytes(quantity) == size
-
-
-@pytest.mark.parametrize("text", ["", "Ki", "4 Mi", "4mi", "-1"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no quantity"):
-        in_bytes(text)

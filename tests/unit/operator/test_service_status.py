@@ -9,7 +9,7 @@ import pytest
 from vaka.api.contract import Report
 from vaka.api.inferenceservice import CanaryStatus, InferenceServiceStatus
 from vaka.api.reasons import Reason
-from vaka_operator.manifests.deployment import Model
+from vaka_operator.manifests.models import Model
 from vaka_operator.status.conditions import Finding, find, is_true
 from vaka_operator.status.inferenceservices import Ingress, Seen, Verdicts, status_of, verdicts_of
 from vaka_operator.status.predictor import Part

@@ -1,37 +1,59 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
-from vaka.serving.app import create_app
+from vaka.serving.app import MAX_BODY, App, refusal
+from vaka.serving.batcher import BatchPolicy
+from vaka.serving.board import Board
+from vaka.serving.columns import COLUMNS
 from vaka.serving.holder import ModelHolder
-from vaka.serving.load import ModelSource
+from vaka.serving.http import HttpServer
 from vaka.serving.metrics import Metrics
+from vaka.serving.options import ModelSource
+from vaka.serving.repository import Repository
 
 Serve = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Makes a client of an app that serves the model at a path, loaded unless `wait` is false."""
+    """Makes a client of a server of the model at a path, loaded unless `wait` is false."""
     clients: list[httpx.AsyncClient] = []
+    servers: list[HttpServer] = []
     tasks: list[asyncio.Task[None]] = []
 
-    async def start(model: Path, *, wait: bool = True, **options: int) -> httpx.AsyncClient:
-        holder = ModelHolder(ModelSource(name="m", uri=str(model)), tmp_path / "scratch")
-        tasks.append(asyncio.create_task(holder.keep_loading()))
+    async def start(
+        model: Path,
+        *,
+        wait: bool = True,
+        max_body: int = MAX_BODY,
+        versions: Mapping[str, Path] = MappingProxyType({}),
+        **policy: Any,
+    ) -> httpx.AsyncClient:
+        metrics = Metrics(Board(rows=1, columns=COLUMNS), 0, lambda: repository.info())
+        sources = [ModelSource(name="m", version=name, uri=str(uri)) for name, uri in versions.items()]
+        sources.insert(0, ModelSource(name="m", uri=str(model)))
+        repository = Repository(
+            [ModelHolder(s, tmp_path / s.version, BatchPolicy(**policy), metrics.batch) for s in sources]
+        )
+        tasks.append(asyncio.create_task(repository.keep_loading()))
         if wait:
             await tasks[-1]
-        app = create_app(holder, Metrics(CollectorRegistry(), holder.info), **options)
-        transport = httpx.ASGITransport(app)
-        clients.append(httpx.AsyncClient(transport=transport, base_url="http://server"))
+        app = App(repository, metrics, is_ready=lambda: repository.ready, max_body=max_body)
+        servers.append(HttpServer(app, refusal, max_body=max_body))
+        port = await servers[-1].start("127.0.0.1", 0)
+        clients.append(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
         return clients[-1]
 
     yield start
     for client in clients:
         await client.aclose()
+    for server in servers:
+        await server.close(1)
     for task in tasks:
         task.cancel()

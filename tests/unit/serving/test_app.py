@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 import json
+import zlib
 
 import httpx
 import pytest
@@ -76,22 +77,85 @@ async def test_a_body_over_the_limit_is_refused(client):
 
 
 async def test_so_is_one_that_does_not_say_its_length(client):
-    async def endless():
-        while True:
+    async def chunks():
+        for _ in range(20):
             yield b" " * 100
 
-    assert (await client.post("/v2/models/m/infer", content=endless())).status_code == 413
+    assert (await client.post("/v2/models/m/infer", content=chunks())).status_code == 413
 
 
-async def test_encodings_that_are_not_read_are_named(client):
-    content, headers = gzip.compress(json.dumps(GOOD).encode()), {"content-encoding": "gzip"}
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+async def test_compressed_bodies_are_read(client, encoding, pack):
+    content, headers = pack(json.dumps(GOOD).encode()), {"content-encoding": encoding}
     answer = await client.post("/v1/models/m:predict", content=content, headers=headers)
-    assert answer.status_code == 415
-    assert "gzip is not read" in answer.json()["error"]
-    binary = {"inference-header-content-length": "10"}
-    answer = await client.post("/v2/models/m/infer", content=b"{}", headers=binary)
-    assert answer.status_code == 400
-    assert "binary tensors are not read" in answer.json()["error"]
+    assert answer.json() == (await client.post("/v1/models/m:predict", json=GOOD)).json()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "status", "said"),
+    [
+        ("br", b"x", 415, "content-encoding br is not read: send gzip, deflate, identity"),
+        ("gzip", b"no gzip at all", 400, "the body is no gzip"),
+        ("gzip", gzip.compress(b"{}")[:-4], 400, "the body is no whole gzip"),
+        ("gzip", gzip.compress(b" " * 1001), 413, "the unpacked body is larger than the 1000 bytes"),
+    ],
+)
+async def test_a_body_that_cannot_be_unpacked_is_refused(client, encoding, content, status, said):
+    headers = {"content-encoding": encoding}
+    answer = await client.post("/v1/models/m:predict", content=content, headers=headers)
+    assert answer.status_code == status
+    assert said in answer.json()["error"]
+
+
+async def test_large_answers_are_compressed_for_who_accepts_it(serve, models, tmp_path):
+    client = await serve(models.brightness(tmp_path / "model"))
+    body = {"instances": [[0] * 12] * 500}
+    packed = await client.post("/v1/models/m:predict", json=body)
+    plain = await client.post("/v1/models/m:predict", json=body, headers={"accept-encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+
+
+async def test_the_api_is_described_for_machines_and_for_people(client):
+    described = (await client.get("/openapi.json")).json()
+    assert {"/v1/models/m:predict", "/v2/models/m/infer"} <= described["paths"].keys()
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            answer = await client.request(method.upper(), path, json=body.get("example"))
+            assert answer.status_code == 200, path
+    page = await client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "/v1/models/m:predict" in page.text
+
+
+async def test_versions_are_served_side_by_side(serve, models, tmp_path):
+    wide = models.brightness(tmp_path / "wide", width=5)
+    client = await serve(models.brightness(tmp_path / "model"), versions={"wide": wide})
+    assert (await client.get("/v2/models/m")).json()["versions"] == ["1", "wide"]
+    for version, width in (("1", 4), ("wide", 5)):
+        tensor = {"name": "image", "datatype": "FP32", "shape": [1, 1, 3, width], "data": [9] * 3 * width}
+        answer = await client.post(f"/v2/models/m/versions/{version}/infer", json={"inputs": [tensor]})
+        assert answer.json()["model_version"] == version
+    assert (await client.post("/v2/models/m/infer", json={"inputs": [tensor]})).status_code == 400
+    wrong = await client.get("/v2/models/m/versions/other")
+    assert wrong.json()["error"] == "model 'm' has no version 'other': known are 1, wide"
+
+
+async def test_a_version_that_is_not_there_keeps_the_server_unready_and_is_named(serve, models, tmp_path):
+    versions = {"next": tmp_path / "none"}
+    client = await serve(models.brightness(tmp_path / "model"), versions=versions, wait=False)
+    while (report := (await client.get("/report")).json())["reason"] != "ModelNotFound":
+        await asyncio.sleep(0.01)
+    assert report["message"].startswith("version next: ")
+    assert (await client.get("/v2/health/ready")).status_code == 503
+    assert (await client.post("/v1/models/m:predict", json=GOOD)).status_code == 200
+
+
+async def test_head_is_get_without_a_body(client):
+    answer = await client.head("/v2/health/ready")
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 async def test_requests_are_counted_by_protocol_and_code(client):

@@ -1,18 +1,23 @@
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from prometheus_client import CollectorRegistry
 
 from vaka.serving import v2_grpc
+from vaka.serving.batcher import BatchPolicy
+from vaka.serving.board import Board
+from vaka.serving.columns import COLUMNS
 from vaka.serving.errors import BadRequest
 from vaka.serving.grpc import SERVICE, serving
 from vaka.serving.holder import ModelHolder
-from vaka.serving.load import ModelSource
 from vaka.serving.metrics import Metrics
+from vaka.serving.options import ModelSource
 from vaka.serving.pb import open_inference_pb2 as pb
+from vaka.serving.repository import Repository
 from vaka.serving.tensors import DTYPES
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -73,24 +78,29 @@ class Client:
     def __init__(self, channel):
         self._channel = channel
 
-    async def __call__(self, name, asked):
+    async def __call__(self, name, asked, **options):
         answer = getattr(pb, f"{name}Response").FromString
         method = f"/{SERVICE}/{name}"
-        return await self._channel.unary_unary(method, type(asked).SerializeToString, answer)(asked)
+        return await self._channel.unary_unary(method, type(asked).SerializeToString, answer)(
+            asked, **options
+        )
 
 
 @pytest.fixture
 async def call(models, tmp_path):
     """Of a server that holds the identity as model m."""
-    holder = ModelHolder(ModelSource(name="m", uri=str(models.identity(tmp_path / "n.onnx"))), tmp_path)
-    await holder.keep_loading()
-    metrics = Metrics(CollectorRegistry(), holder.info)
+    source = ModelSource(name="m", uri=str(models.identity(tmp_path / "n.onnx")))
+    metrics = Metrics(Board(rows=1, columns=COLUMNS), 0, lambda: repository.info())
+    repository = Repository([ModelHolder(source, tmp_path, BatchPolicy(), metrics.batch)])
+    await repository.keep_loading()
     async with (
-        serving(holder, metrics, "127.0.0.1:0", grace=1) as port,
+        serving(repository, metrics, "127.0.0.1:0", is_ready=lambda: repository.ready, grace=1) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         client = Client(channel)
         client.metrics = metrics
+        client.repository = repository
+        client.channel = channel
         yield client
 
 
@@ -135,10 +145,27 @@ async def test_calls_are_counted(call):
         assert call.metrics.registry.get_sample_value("vaka_server_requests_total", labels) == 1
 
 
-async def test_a_taken_port_is_an_error(tmp_path):
-    holder = ModelHolder(ModelSource(name="m", uri=str(tmp_path)), tmp_path)
-    metrics = Metrics(CollectorRegistry(), holder.info)
-    async with serving(holder, metrics, "127.0.0.1:0", grace=0) as port:
-        with pytest.raises(OSError, match=f"127.0.0.1:{port} for gRPC"):
-            async with serving(holder, metrics, f"127.0.0.1:{port}", grace=0):
-                pass
+async def test_the_health_service_follows_the_model(call):
+    health = health_pb2_grpc.HealthStub(call.channel)
+    watched = health.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+    assert (await watched.read()).status == health_pb2.HealthCheckResponse.SERVING
+    call.repository.drain()
+    assert (await watched.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert (await health.Check(health_pb2.HealthCheckRequest())).status == (
+        health_pb2.HealthCheckResponse.NOT_SERVING
+    )
+    with pytest.raises(grpc.aio.AioRpcError, match="no service other"):
+        await health.Check(health_pb2.HealthCheckRequest(service="other"))
+
+
+async def test_reflection_lists_the_services(call):
+    stub = reflection_pb2_grpc.ServerReflectionStub(call.channel)
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    (answer,) = [one async for one in stub.ServerReflectionInfo(iter([asked]))]
+    assert SERVICE in {one.name for one in answer.list_services_response.service}
+
+
+async def test_a_call_whose_deadline_is_over_is_not_computed(call):
+    with pytest.raises(grpc.aio.AioRpcError) as told:
+        await call("ModelInfer", request(fp32_contents=[1, 2]), timeout=1e-9)
+    assert told.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED

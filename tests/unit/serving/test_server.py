@@ -44,6 +44,11 @@ class Server:
         with self.process.stderr:
             self.log += map(json.loads, self.process.stderr)
 
+    def children(self) -> list[int]:
+        """Its processes that serve."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def report(self) -> dict[str, str]:
         return self.client.get("/report").json()
 
@@ -88,6 +93,54 @@ def test_it_predicts_and_stops_with_zero(start, models, tmp_path):
     assert answer.json()["predictions"][0]["label"] == "bright"
     assert server.stop() == 0
     assert server.log[-1]["msg"].endswith("goodbye")
+
+
+def test_each_processor_has_a_process_and_they_count_together(start, models, tmp_path):
+    server = start(models.brightness(tmp_path / "model"), "--processes", "3", "--drain-seconds", "0")
+    server.await_reason("Ready")
+    for _ in range(20):  # each on a connection of its own: the kernel chooses the process
+        httpx.post(f"{server.client.base_url}/v1/models/m:predict", json=BRIGHT).raise_for_status()
+    assert 'requests_total{code="200",protocol="v1"} 20.0' in server.client.get("/metrics").text
+    assert len(server.children()) == 3
+    assert server.stop() == 0
+
+
+def test_a_process_that_is_killed_is_replaced(start, models, tmp_path):
+    server = start(models.brightness(tmp_path / "model"), "--processes", "2", "--drain-seconds", "0")
+    server.await_reason("Ready")
+    before = server.children()
+    os.kill(before[0], signal.SIGKILL)
+    while len(set(server.children()) - set(before)) != 1:
+        assert server.process.poll() is None
+    while ready(server) != 200:
+        pass
+    assert server.stop() == 0
+
+
+def ready(server) -> int:
+    """The status of a new connection; 0 where its process has just gone."""
+    try:
+        return httpx.get(f"{server.client.base_url}/v2/health/ready").status_code
+    except httpx.TransportError:
+        return 0
+
+
+def test_no_process_is_left_when_the_first_one_is_killed(start, models, tmp_path):
+    server = start(models.brightness(tmp_path / "model"), "--processes", "2", "--drain-seconds", "3600")
+    children = server.children()
+    server.stop(signal.SIGKILL)
+    assert len(children) == 2
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        pass
+
+
+def test_a_port_that_another_server_has_is_an_error(start, models, tmp_path):
+    server = start(models.brightness(tmp_path / "model"))
+    command = [sys.executable, "-m", "vaka.cli", "serve", "--model", str(tmp_path), "--host", "127.0.0.1"]
+    port = str(server.client.base_url.port)
+    second = subprocess.run([*command, "--http-port", port], capture_output=True, text=True, check=False)
+    assert second.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in second.stderr
 
 
 def test_ctrl_c_does_not_wait_for_anyone(start, models, tmp_path):
@@ -144,15 +197,14 @@ def accepts(url: httpx.URL) -> bool:
 
 
 def test_a_request_in_flight_is_answered_before_it_goes(start, models, tmp_path):
-    server = start(models.brightness(tmp_path / "model"), "--drain-seconds", "0")
+    server = start(models.brightness(tmp_path / "model"), "--drain-seconds", "0", "--processes", "1")
     server.await_reason("Ready")
     body = json.dumps(BRIGHT).encode()
     head = f"POST /v1/models/m:predict HTTP/1.1\r\nHost: m\r\nContent-Length: {len(body)}\r\n\r\n"
     url = server.client.base_url
     with socket.create_connection((url.host, url.port)) as connection:
         connection.sendall(head.encode() + body[:5])
-        while "in_flight 1.0" not in server.client.get("/metrics").text:
-            pass
+        server.client.get("/v2/health/live")  # what came before it has been read
         server.process.send_signal(signal.SIGTERM)
         while accepts(url):
             pass

@@ -30,12 +30,52 @@ def test_what_is_encoded_is_decoded_for_every_datatype(data):
     shape = data.draw(arrays.array_shapes(max_dims=4, max_side=3))
     array = data.draw(arrays.arrays(DTYPES[datatype], shape, elements=values(datatype)))
     request = v2.InferRequest(inputs=[], id="7")
-    tensor = msgspec.json.decode(v2.encode(request, {"x": array}, "m"))["outputs"][0]
+    tensor = msgspec.json.decode(v2.encode(request, {"x": array}, "m").body)["outputs"][0]
     nested = {**tensor, "data": array.tolist()}
     for form in (tensor, nested):
         _, decoded = v2.decode(msgspec.json.encode({"inputs": [form]}))
         assert decoded["x"].dtype == array.dtype
         np.testing.assert_array_equal(decoded["x"], array)
+
+
+@given(st.data())
+def test_the_same_holds_for_tensors_as_bytes(data):
+    arrays_ = {}
+    for name in ("x", "y"):
+        datatype = data.draw(st.sampled_from(sorted(DTYPES)))
+        shape = data.draw(arrays.array_shapes(max_dims=3, max_side=3))
+        elements = TEXT if datatype == "BYTES" else None
+        arrays_[name] = data.draw(arrays.arrays(DTYPES[datatype], shape, elements=elements))
+    only = data.draw(st.sampled_from([[], ["x"], ["y"]]))
+    asked = v2.InferRequest(
+        inputs=[],
+        outputs=[v2.RequestedOutput(name, v2.OutputParameters(name in only)) for name in only],
+        parameters=v2.RequestParameters(binary_data_output=not only),
+    )
+    body, length = v2.encode(asked, arrays_, "m")
+    assert length is not None
+    header = msgspec.json.decode(body[:length])
+    again = msgspec.json.encode({"inputs": header["outputs"]})
+    _, decoded = v2.decode(again + body[length:], len(again))
+    for name, array in arrays_.items():
+        assert decoded[name].dtype == array.dtype
+        np.testing.assert_array_equal(decoded[name], array)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "tail", "said"),
+    [
+        ({"parameters": {"binary_data_size": 9}}, b"12345678", "binary_data_size is 9, 8 bytes are left"),
+        ({"parameters": {"binary_data_size": -1}}, b"", "binary_data_size is -1"),
+        ({"parameters": {"binary_data_size": 8}}, b"123456789", "1 bytes follow the last tensor"),
+        ({"parameters": {"binary_data_size": 7}}, b"1234567", "no whole number of FP32"),
+        ({}, b"", "neither data nor binary_data_size"),
+    ],
+)
+def test_bytes_that_do_not_fit_are_refused(tensor, tail, said):
+    header = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], **tensor}]}).encode()
+    with pytest.raises(BadRequest, match=said):
+        v2.decode(header + tail, len(header))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +172,7 @@ async def test_a_tensor_given_twice_or_not_at_all_is_refused(serve, models, tmp_
 def test_not_a_number_becomes_null():
     request = v2.InferRequest(inputs=[])
     encoded = v2.encode(request, {"y": np.array([np.nan, np.inf, 1.0], np.float32)}, "m")
-    assert json.loads(encoded)["outputs"][0]["data"] == [None, None, 1.0]
+    assert json.loads(encoded.body)["outputs"][0]["data"] == [None, None, 1.0]
 
 
 JSON = st.recursive(

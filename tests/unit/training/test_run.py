@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from safetensors.numpy import load_file
 
 from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, Report, Run
@@ -47,6 +48,19 @@ def test_a_run_publishes_a_model_that_says_where_it_comes_from(
     assert manifest.provenance["uid"] == "1-2"
     assert {"accuracy", "loss", "samplesPerSecond", "trainSeconds"} <= manifest.metrics.keys()
     assert load_file(tmp_path / "model/weights.safetensors")["head.weight"].shape == (2, 32)
+
+
+def test_a_variant_that_is_asked_for_is_published_with_what_it_loses(
+    tmp_path: Path, scratch: Path, run_on: RunOn, write_shades: WriteShades
+) -> None:
+    write_shades(tmp_path / "shades")
+    run = run_on(tmp_path, epochs=6)
+    output = structs.replace(run.spec.output, precisions=["int8"])
+    execute(structs.replace(run, spec=structs.replace(run.spec, output=output)), Reporter(), scratch)
+    manifest = open_model(tmp_path / "model")
+    (variant,) = manifest.variants
+    assert (variant.samples, variant.file in manifest.files) == (58, True)
+    assert variant.metrics["accuracy"] + variant.loss["accuracy"] == manifest.metrics["accuracy"] > 0.8
 
 
 def test_sigterm_while_the_model_is_published_leaves_a_checkpoint_of_the_end(

@@ -7,9 +7,9 @@ from vaka.api.trainingjob import DatasetSpec
 from vaka.data.dataset import Dataset
 from vaka.data.load import load
 from vaka.models.architecture import Learner
-from vaka.models.cnn.evaluation import evaluate
+from vaka.models.cnn.evaluation import calibration, evaluate
 
-__all__ = ["TASK", "evaluate", "learner", "read"]
+__all__ = ["TASK", "calibration", "evaluate", "learner", "read"]
 
 TASK = "image-classification"
 

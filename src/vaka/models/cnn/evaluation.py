@@ -1,6 +1,6 @@
 """How good an image classifier is, from its probabilities alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaka.api.trainingjob import DatasetSpec
 from vaka.artifacts.manifest import ImageInput, Manifest
 from vaka.artifacts.runtime import Predict
-from vaka.data.dataset import Images, ImageShape, relabel
+from vaka.data.dataset import Dataset, Images, ImageShape, divide, relabel
 from vaka.data.load import read
-from vaka.models.architecture import Evaluation
+from vaka.models.architecture import Evaluation, Inputs, Metrics
 
 BATCH = 256
+SAMPLES = 512
+"""How many images show which values there are between the layers."""
 INPUT = "image"
 OUTPUT = "probabilities"
 _SMALLEST = 1e-12
@@ -45,6 +48,32 @@ def probabilities_of(predict: Predict, images: Images) -> NDArray[np.float32]:
     return np.concatenate([predict({INPUT: batch})[OUTPUT] for batch in _batches(images)])
 
 
+def test(predict: Predict, data: Dataset) -> Metrics:
+    """The scores of a published graph on the validation data."""
+    return scores(probabilities_of(predict, data.validation), data.validation.labels)
+
+
+def samples(data: Dataset) -> list[Inputs]:
+    """Training images, spread evenly over the data."""
+    chosen = np.linspace(0, len(data.train) - 1, min(SAMPLES, len(data.train))).astype(int)
+    return [{INPUT: image[None].astype(np.float32)} for image in data.train.pixels[chosen]]
+
+
+def calibration(
+    manifest: Manifest, source: Path, spec: DatasetSpec, scratch: Path
+) -> tuple[list[Inputs], Callable[[Predict], Metrics]]:
+    """Samples and test of a data set whose classes the model knows; DatasetError where they do not fit."""
+    parts = read(source, format=spec.format, shape=_shape(manifest), scratch=scratch)
+    known = relabel(parts, tuple(manifest.labels), source)
+    data = divide(known, source, validation_fraction=spec.validation_fraction, seed=spec.seed)
+    return samples(data), lambda predict: test(predict, data)
+
+
+def _shape(manifest: Manifest) -> ImageShape:
+    image = manifest.image or ImageInput(height=0, width=0, channels=0)
+    return ImageShape(image.channels, image.height, image.width)
+
+
 def _batches(images: Images) -> Iterator[NDArray[np.float32]]:
     for start in range(0, len(images), BATCH):
         yield images.pixels[start : start + BATCH].astype(np.float32)
@@ -52,9 +81,7 @@ def _batches(images: Images) -> Iterator[NDArray[np.float32]]:
 
 def evaluate(predict: Predict, manifest: Manifest, source: Path, options: Evaluation) -> dict[str, Any]:
     """The scores on a data set whose classes the model knows; DatasetError where they do not fit."""
-    image = manifest.image or ImageInput(height=0, width=0, channels=0)
-    shape = ImageShape(image.channels, image.height, image.width)
-    parts = read(source, format=options.format, shape=shape, scratch=options.scratch)
+    parts = read(source, format=options.format, shape=_shape(manifest), scratch=options.scratch)
     images = relabel(parts, tuple(manifest.labels), source).choose(options.split, source)
     started = perf_counter()
     probabilities = probabilities_of(predict, images)

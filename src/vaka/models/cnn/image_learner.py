@@ -10,9 +10,10 @@ from vaka.artifacts.manifest import ImageInput, Signature
 from vaka.artifacts.manifest import Tensor as TensorSpec
 from vaka.artifacts.runtime import Predict
 from vaka.data.dataset import Dataset, Images
-from vaka.models.architecture import Graph, Metrics, Part
+from vaka.models.architecture import Graph, Inputs, Metrics, Part
+from vaka.models.cnn import evaluation
 from vaka.models.cnn.augment import Draws, augment, augmentation_for
-from vaka.models.cnn.evaluation import INPUT, OUTPUT, probabilities_of, scores
+from vaka.models.cnn.evaluation import INPUT, OUTPUT
 from vaka.models.cnn.net import ConvNet
 from vaka.models.precision import autocast
 
@@ -92,8 +93,10 @@ class ImageLearner:
         )
 
     def test(self, predict: Predict) -> Metrics:
-        images = self._data.validation
-        return scores(probabilities_of(predict, images), images.labels)
+        return evaluation.test(predict, self._data)
+
+    def samples(self) -> list[Inputs]:
+        return evaluation.samples(self._data)
 
     def _batch(self, step: int, piece: int) -> tuple[Tensor, Tensor]:
         epoch, place = divmod(step, self.steps_per_epoch)

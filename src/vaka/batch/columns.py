@@ -1,0 +1,69 @@
+"""Results as a Parquet table whose columns follow from the model alone, whatever the rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from vaka.artifacts.manifest import Manifest, Tensor
+from vaka.batch.results import Result
+from vaka.batch.source import Chunk
+from vaka.serving.tensors import DTYPES, Array
+from vaka.serving.v1 import CLASSIFICATION
+
+OWN = ("row", "id", "error")
+"""Columns of every result: the row's number in the input, what it is called there, and what is wrong."""
+
+
+def table(chunk: Chunk, results: Sequence[Result], manifest: Manifest) -> pa.Table:
+    """One row for each result; predictions are null where there is an error."""
+    good = [result for result in results if not isinstance(result, str)]
+    places, count = [], 0
+    for result in results:
+        places.append(None if isinstance(result, str) else count)
+        count += not isinstance(result, str)
+    where = pa.array(places, pa.int64())
+    columns = {
+        "row": pa.array(np.arange(chunk.start, chunk.start + len(results)), pa.int64()),
+        "id": pa.array(chunk.ids, pa.string()),
+        **{name: column.take(where) for name, column in _predictions(good, manifest).items()},
+        "error": pa.array([r if isinstance(r, str) else None for r in results], pa.string()),
+    }
+    return pa.table(columns)
+
+
+def _predictions(results: Sequence[Any], manifest: Manifest) -> dict[str, pa.Array]:
+    outputs = manifest.signature.outputs
+    columns = {
+        (f"output_{t.name}" if t.name in OWN else t.name): _column([r[t.name] for r in results], t)
+        for t in outputs
+    }
+    if manifest.task != CLASSIFICATION or "probabilities" not in columns:
+        return columns
+    rows = [result["probabilities"] for result in results]
+    best = [int(np.argmax(row)) for row in rows]
+    labels = manifest.labels
+    return {
+        "class": pa.array(best, pa.int64()),
+        "label": pa.array([labels[b] if b < len(labels) else str(b) for b in best], pa.string()),
+        "probability": pa.array([float(row[b]) for row, b in zip(rows, best, strict=True)], pa.float64()),
+        "probabilities": columns["probabilities"],
+    }
+
+
+def _column(rows: Sequence[Array], tensor: Tensor) -> pa.Array:
+    kind = pa.string() if tensor.datatype == "BYTES" else pa.from_numpy_dtype(DTYPES[tensor.datatype])
+    return _nested(rows, len(tensor.shape) - 1, kind)
+
+
+def _nested(rows: Sequence[Array], depth: int, kind: pa.DataType) -> pa.Array:
+    """Lists of lists, `depth` deep, for rows of any lengths."""
+    if depth <= 0:
+        return pa.array(np.asarray(rows) if rows else [], kind)
+    ends = np.cumsum([0, *map(len, rows)])
+    if depth == 1:
+        values = pa.array(np.concatenate(rows) if rows else [], kind)
+    else:
+        values = _nested([inner for row in rows for inner in row], depth - 1, kind)
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values)

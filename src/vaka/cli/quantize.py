@@ -1,0 +1,64 @@
+"""`vaka quantize`: a model folder with a variant in int8, and what that loses on the validation data."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from vaka import storage
+from vaka.api.trainingjob import DatasetSpec
+from vaka.artifacts.manifest import MANIFEST, Manifest, Variant, encode
+from vaka.artifacts.publish import files_of, publish
+from vaka.artifacts.read import open_model
+from vaka.cli.errors import UserError
+from vaka.cli.evaluate import BARE, data_at
+from vaka.models import architecture
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("quantize", help="add a variant in int8 to a model", description=__doc__)
+    parser.add_argument("--model", required=True, metavar="DIR-OR-URI", help="model folder")
+    parser.add_argument(
+        "--data", required=True, metavar="URI", help="what it was trained on: path, pkg://, s3:// or https://"
+    )
+    parser.add_argument("--format", choices=("auto", "idx", "imagefolder"), default="auto")
+    parser.add_argument("--output", required=True, metavar="DIR-OR-URI", help="where the new folder goes")
+    parser.set_defaults(func=run_quantize)
+
+
+def run_quantize(arguments: argparse.Namespace) -> int:
+    """Quantise, measure, publish, and print what is lost."""
+    with tempfile.TemporaryDirectory(prefix="vaka-quantize-") as folder:
+        scratch = Path(folder)
+        model = storage.fetch(arguments.model, scratch / "model")
+        manifest = open_model(model)
+        if manifest.architecture == BARE:
+            raise UserError(f"{model} is a bare ONNX file: only a model folder says what its data is")
+        source = data_at(arguments.data, scratch)
+        new = Path(shutil.copytree(model, scratch / "new"))
+        variant = add(new, manifest, source, format=arguments.format, scratch=scratch)
+        digest = publish(new, arguments.output)
+    print(f"{arguments.output} {digest}")
+    for name, value in variant.metrics.items():
+        print(f"{name:16}{value:.5g} in int8, {value + variant.loss[name]:.5g} before", file=sys.stderr)
+    return 0
+
+
+def add(folder: Path, manifest: Manifest, source: Path, *, format: str, scratch: Path) -> Variant:  # noqa: A002
+    """Put the variant into the folder and its manifest."""
+    try:
+        from vaka.artifacts.quantize import add_int8
+    except ModuleNotFoundError as error:
+        raise UserError(f"quantising needs {error.name}: pip install 'vaka[train]'") from error
+    seed = int(manifest.provenance.get("datasetSeed", "0"))  # so that it is divided as in training
+    spec = msgspec.convert({"storageUri": str(source), "format": format, "seed": seed}, DatasetSpec)
+    samples, measure = architecture(manifest.architecture).calibration(manifest, source, spec, scratch)
+    variant = add_int8(folder, samples=samples, measure=measure)
+    described = structs.replace(manifest, variants=[variant], files=files_of(folder))
+    (folder / MANIFEST).write_bytes(encode(described))
+    return variant

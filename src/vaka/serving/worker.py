@@ -1,0 +1,104 @@
+"""One process of the server: listen at once, load the model meanwhile, drain before going."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvloop
+
+from vaka.serving.app import MAX_BODY, App, refusal
+from vaka.serving.batcher import BatchPolicy
+from vaka.serving.board import Board
+from vaka.serving.columns import PID, READY
+from vaka.serving.fleet import Place
+from vaka.serving.holder import ModelHolder
+from vaka.serving.http import HttpServer
+from vaka.serving.metrics import Metrics
+from vaka.serving.options import ModelSource, Options
+from vaka.serving.repository import Repository
+
+FINISH_SECONDS = 20
+"""How long requests in flight may still take once the drain is over."""
+
+log = logging.getLogger(__name__)
+
+
+def run(sources: list[ModelSource], options: Options, board: Board, scratch: Path, place: Place) -> None:
+    """Serve until told to stop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Worker(sources, options, board, scratch, place).serve())
+
+
+class _Worker:
+    def __init__(
+        self, sources: list[ModelSource], options: Options, board: Board, scratch: Path, place: Place
+    ) -> None:
+        self._options = options
+        self._board = board
+        self._row = board.row(place.number)
+        self._place = place
+        self._metrics = Metrics(board, place.number, lambda: self._repository.info())
+        policy = BatchPolicy(
+            max_batch_size=options.max_batch_size,
+            max_latency=options.max_latency,
+            timeout=options.timeout,
+            concurrency=-(-options.concurrency // options.processes),
+        )
+        self._repository = Repository(
+            [ModelHolder(one, scratch / one.version, policy, self._metrics.batch) for one in sources]
+        )
+        self._stop = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Until a signal has come and all is answered."""
+        options, loop = self._options, asyncio.get_running_loop()
+        self._row[PID] = os.getpid()
+        app = App(self._repository, self._metrics, is_ready=self._is_ready)
+        http = HttpServer(app, refusal, max_body=MAX_BODY)
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(one, self._end, one)
+        loop.add_reader(self._place.alive, self._orphaned)
+        loading = asyncio.create_task(self._load())
+        await http.start(options.host, options.http_port, reuse_port=True)
+        async with self._grpc():
+            os.write(self._place.up, b".")
+            await self._stop.wait()
+            await http.close(FINISH_SECONDS)
+        loading.cancel()
+
+    def _is_ready(self) -> bool:
+        """Connections may come to any of the processes, so all of them must be."""
+        return self._repository.ready and all(self._board.column(READY))
+
+    async def _load(self) -> None:
+        await self._repository.keep_loading()
+        self._row[READY] = 1
+
+    @asynccontextmanager
+    async def _grpc(self) -> AsyncIterator[None]:
+        """Serve gRPC as well, if a port is given for it: only then is its large library imported."""
+        if self._options.grpc_port is None:
+            yield
+            return
+        from vaka.serving import grpc
+
+        address = f"{self._options.host}:{self._options.grpc_port}"
+        async with grpc.serving(
+            self._repository, self._metrics, address, is_ready=self._is_ready, grace=FINISH_SECONDS
+        ):
+            yield
+
+    def _end(self, sig: int) -> None:
+        """SIGTERM drains; SIGINT, or a second signal, stops at once."""
+        wait = 0.0 if self._repository.draining or sig == signal.SIGINT else self._options.drain_seconds
+        self._repository.drain()
+        log.info("%s: not ready from now on, stopping in %g s", signal.Signals(sig).name, wait)
+        asyncio.get_running_loop().call_later(wait, self._stop.set)
+
+    def _orphaned(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._place.alive)
+        self._end(signal.SIGINT)
