@@ -1,7 +1,7 @@
 """Payload logging: requests and answers to a URL, as CloudEvents, or to S3, as lines of JSON.
 
-Each is JSON of the Open Inference Protocol, by whatever protocol it came. The types of the events are those of
-KServe's logger, so that what reads the one reads the other.
+Each is JSON of the Open Inference Protocol, by whatever protocol it came. Events have the types of KServe's
+logger, so that what reads the one reads the other.
 """
 
 import asyncio
