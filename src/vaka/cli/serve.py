@@ -12,7 +12,7 @@ from vaka.cli.errors import UserError
 
 if TYPE_CHECKING:
     from vaka.artifacts.cache import ModelCache
-    from vaka.serving.options import ModelSource
+    from vaka.serving.options import ModelSource, PayloadLogging, Shadowing
 
 DRAIN_ENV = "VAKA_DRAIN_SECONDS"
 VERSIONED = r"(?P<version>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<uri>.+?)(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
@@ -88,6 +88,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="MS",
         help="milliseconds that requests may wait for others to join them (default: 0)",
     )
+    parser.add_argument("--shadow", metavar="URL", help="ask the server there the same, compare and count")
+    parser.add_argument("--shadow-percent", type=_percent, default=100.0, help="of a hundred requests")
+    parser.add_argument(
+        "--log-payloads",
+        metavar="URI",
+        help="log requests and answers: http(s):// as CloudEvents, s3:// or file:// as JSON lines",
+    )
+    parser.add_argument("--log-mode", choices=("all", "request", "response"), default="all")
+    parser.add_argument("--log-percent", type=_percent, default=100.0, help="of a hundred requests")
     parser.set_defaults(func=_serve)
 
 
@@ -114,8 +123,31 @@ def _serve(arguments: argparse.Namespace) -> int:
         timeout=arguments.timeout,
         max_batch_size=arguments.max_batch_size,
         max_latency=arguments.max_latency,
+        shadow=_shadowing(arguments),
+        payloads=_payloads(arguments),
     )
     return run([_source(arguments, name), *_versions(arguments, name)], options)
+
+
+def _shadowing(arguments: argparse.Namespace) -> "Shadowing | None":
+    from vaka.serving.options import Shadowing
+
+    url = arguments.shadow
+    if url and not url.startswith(("http://", "https://")):
+        raise UserError(f"--shadow {url!r}: give http://HOST:PORT")
+    return Shadowing(url=url, percent=arguments.shadow_percent) if url else None
+
+
+def _payloads(arguments: argparse.Namespace) -> "PayloadLogging | None":
+    from vaka.serving.options import PayloadLogging
+
+    uri = arguments.log_payloads
+    if uri and not uri.startswith(("http://", "https://", "s3://", "file:///")):
+        raise UserError(
+            f"--log-payloads {uri!r}: give http(s)://HOST/PATH, s3://BUCKET/PREFIX or file:///PATH"
+        )
+    given = {"mode": arguments.log_mode, "percent": arguments.log_percent}
+    return PayloadLogging(uri=uri, **given) if uri else None
 
 
 def _source(arguments: argparse.Namespace, name: str) -> "ModelSource":
@@ -184,3 +216,13 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100_000:
         raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1 to 100000")
     return int(text)
+
+
+def _percent(text: str) -> float:
+    try:
+        percent = float(text)
+    except ValueError:
+        percent = -1.0
+    if not 0 < percent <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r}: give more than 0 and at most 100")
+    return percent

@@ -22,6 +22,7 @@ from vaka.serving.columns import (
     OTHER,
     PID,
     REQUESTS,
+    TAPPED,
     WAIT,
     Histogram,
 )
@@ -54,6 +55,10 @@ class Metrics:
         WAIT.observe(self._row, max(0.0, waited))
         BATCH.observe(self._row, rows)
 
+    def tapped(self, tap: str, result: str) -> None:
+        """A tap, "shadow" or "payloads", tells what became of an exchange."""
+        self._row[TAPPED[tap, result]] += 1
+
 
 class _Served(Collector):
     def __init__(self, board: Board) -> None:
@@ -81,9 +86,24 @@ class _Served(Collector):
         )
         yield _family("vaka_server_queue_duration_seconds", "Wait of a batch for the model.", WAIT, board)
         yield _family("vaka_server_batch_size", "Rows of a batch.", BATCH, board)
+        yield from _taps(board)
         yield GaugeMetricFamily(
             "vaka_server_requests_in_flight", "Inference requests being answered.", board.sum(IN_FLIGHT)
         )
+
+
+def _taps(board: Board) -> Iterator[Metric]:
+    families = {
+        "shadow": CounterMetricFamily(
+            "vaka_server_shadow_comparisons", "Answers compared with the shadow's.", labels=["result"]
+        ),
+        "payloads": CounterMetricFamily(
+            "vaka_server_payloads", "Requests and answers for the payload log.", labels=["result"]
+        ),
+    }
+    for (tap, result), column in TAPPED.items():
+        families[tap].add_metric([result], board.sum(column))
+    yield from (family for family in families.values() if any(s.value for s in family.samples))
 
 
 def _family(name: str, said: str, histogram: Histogram, board: Board) -> HistogramMetricFamily:
