@@ -97,7 +97,7 @@ def holds_back(job: JSON, pods: Sequence[JSON], *, now: str) -> bool:
     ends = [end for pod in pods if (end := podstatus.ended_at(pod, TRAINER))]
     if len(ends) < 2 or own_failures(job) or any(_is_uncounted(pod, job) for pod in pods):
         return False
-    wait = FIRST_WAIT * 2 ** min(len(ends) - 1, 6)
+    wait = FIRST_WAIT * (1 << min(len(ends) - 1, 6))
     return datetime.fromisoformat(now) < datetime.fromisoformat(max(ends)) + wait
 
 
