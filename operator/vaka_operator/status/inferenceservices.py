@@ -117,7 +117,7 @@ def _uri(seen: Seen) -> str | None:
 
 def _origin(seen: Seen) -> str:
     """How a model that a job has published may change."""
-    model = next((m for m in seen.models if seen.model and m.digest == seen.model.digest), None)
+    model = next((m for m in seen.models if m.name == "predictor"), None)
     if model is None:
         return ""
     return f", pinned to the result of {model.ref}" if model.pinned else f", following {model.ref}"
