@@ -14,7 +14,7 @@ export CLUSTER
 # What the embedded cluster and the image builds need of Debian; nothing of it when CLUSTER=current.
 PACKAGES := python3 python3-venv containerd runc containernetworking-plugins nftables buildah debootstrap skopeo \
             iproute2 ca-certificates
-TEST_PACKAGES := prometheus curl
+TEST_PACKAGES := prometheus curl haproxy wrk
 
 .PHONY: help system setup binaries datasets images demo test clients test-unit test-distributed test-api test-e2e \
         check format crds states lock cluster-up cluster-down bench clean

@@ -20,7 +20,7 @@ from vaka.devcluster.errors import ClusterError
 from vaka.devcluster.handle import Cluster
 
 ROOT = Path(__file__).parents[1]
-IMAGES = ("operator", "trainer", "server", "datasets")
+IMAGES = ("operator", "trainer", "server", "router", "datasets")
 NAMESPACE = {
     "apiVersion": "v1",
     "kind": "Namespace",

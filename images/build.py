@@ -21,7 +21,7 @@ from vaka.devcluster.folders import cache_root
 from vaka.devcluster.layout import layout_of
 
 ROOT = Path(__file__).parents[1]
-NAMES = ("operator", "server", "batch", "datasets", "trainer")
+NAMES = ("operator", "server", "router", "batch", "datasets", "trainer")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SUITE = "bookworm"
 BASE = f"localhost/vaka/base:{SUITE}"

@@ -57,6 +57,9 @@ RESOURCES = {
     "Pod": Resource("v1", "pods"),
     "Service": Resource("v1", "services"),
     "PersistentVolumeClaim": Resource("v1", "persistentvolumeclaims"),
+    "ConfigMap": Resource("v1", "configmaps"),
+    "HorizontalPodAutoscaler": Resource("autoscaling/v2", "horizontalpodautoscalers"),
+    "HTTPRoute": Resource("gateway.networking.k8s.io/v1", "httproutes"),
     "NetworkPolicy": Resource("networking.k8s.io/v1", "networkpolicies"),
     "PodDisruptionBudget": Resource("policy/v1", "poddisruptionbudgets"),
     "Event": Resource("events.k8s.io/v1", "events"),
@@ -105,6 +108,12 @@ class Cluster:
         query = {"labelSelector": selector} | ({"fieldSelector": fields} if fields else {})
         found = await self._call("GET", _path(kind, namespace), query=query)
         return found["items"] if found else []
+
+    async def knows(self, kind: str) -> bool:
+        """Whether the API server has objects of this kind."""
+        resource = RESOURCES[kind]
+        found = await self._call("GET", f"/apis/{resource.api_version}")
+        return bool(found and any(r["name"] == resource.plural for r in found["resources"]))
 
     async def create(self, manifest: JSON) -> JSON:
         """Create the object; Conflict where there is one of its name, Refused where a field is unknown."""
@@ -166,16 +175,26 @@ class Cluster:
 
     async def report(self, pod: JSON, *, port: int) -> Report | None:
         """What a pod says of itself; None where it does not answer in time, or nonsense."""
+        answer = await self.ask(pod, port=port, path="/report")
+        try:
+            return msgspec.json.decode(answer, type=Report) if answer is not None else None
+        except msgspec.DecodeError:
+            return None
+
+    async def ask(
+        self, pod: JSON, *, port: int, path: str, method: str = "GET", token: str = ""
+    ) -> bytes | None:
+        """What a pod answers; None where it does not in time, or refuses."""
         ip = pod.get("status", {}).get("podIP")
         if not ip:
             return None
         host = f"[{ip}]" if ":" in ip else ip
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = f"http://{host}:{port}{path}"
         try:
-            async with self._http.get(f"http://{host}:{port}/report", allow_redirects=False) as answer:
-                if answer.status != 200:
-                    return None
-                return msgspec.json.decode(await _at_most(answer.content, REPORT_LIMIT), type=Report)
-        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
+            async with self._http.request(method, url, headers=headers, allow_redirects=False) as answer:
+                return await _at_most(answer.content, REPORT_LIMIT) if answer.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError):
             return None
 
     async def _write(self, method: str, path: str, **options: Any) -> JSON:

@@ -13,10 +13,15 @@ class Config:
     trainer_image: str
     server_image: str
     datasets_image: str
+    router_image: str
+    router_key: str
+    """What the tokens for the routers' state are made from."""
     image_pull_policy: str = "IfNotPresent"
     metrics_port: int = 8080
     instance: str = "vaka-operator"
     """Name of this pod, as events give it."""
+    namespace: str = ""
+    """Where the operator runs, if it knows."""
 
     def __post_init__(self) -> None:
         if self.image_pull_policy not in PULL_POLICIES:
@@ -36,15 +41,21 @@ def from_environment(env: Mapping[str, str]) -> Config:
         trainer_image=_required(env, "VAKA_TRAINER_IMAGE"),
         server_image=_required(env, "VAKA_SERVER_IMAGE"),
         datasets_image=_required(env, "VAKA_DATASETS_IMAGE"),
+        router_image=_required(env, "VAKA_ROUTER_IMAGE"),
+        router_key=_required(env, "VAKA_ROUTER_KEY", "it is a secret of the operator's own, any long word"),
         image_pull_policy=env.get("VAKA_IMAGE_PULL_POLICY", Config.image_pull_policy),
         metrics_port=_port(env.get("VAKA_METRICS_PORT", str(Config.metrics_port))),
         instance=env.get("HOSTNAME", Config.instance),
+        namespace=env.get("VAKA_NAMESPACE", Config.namespace),
     )
 
 
-def _required(env: Mapping[str, str], name: str) -> str:
+IMAGE = "it names an image, such as registry.example/vaka/trainer:1.0"
+
+
+def _required(env: Mapping[str, str], name: str, meaning: str = IMAGE) -> str:
     if not env.get(name):
-        raise ValueError(f"{name} is not set: it names an image, such as registry.example/vaka/trainer:1.0")
+        raise ValueError(f"{name} is not set: {meaning}")
     return env[name]
 
 

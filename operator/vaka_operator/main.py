@@ -17,6 +17,7 @@ from vaka.api.contract import LABEL_JOB, LABEL_SEARCH, LABEL_SERVICE
 from vaka.api.types import GROUP
 from vaka_operator import config
 from vaka_operator.cluster import Cluster, Conflict, Ending
+from vaka_operator.doorbell import Doorbell
 from vaka_operator.handlers import inferenceservices, trainingjobs
 from vaka_operator.handlers.models import references
 from vaka_operator.handlers.world import LATER_S, Outcome, World
@@ -43,7 +44,10 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     memo.stack = contextlib.AsyncExitStack()
     cluster = await memo.stack.enter_async_context(await Cluster.connect())
     metrics = Metrics()
-    memo.queue = Queue(reconciler(World(cluster=cluster, config=configuration), metrics))
+    doorbell = Doorbell(lambda key: memo.queue.wake(key))
+    memo.stack.callback(doorbell.close)
+    world = World(cluster=cluster, config=configuration, doorbell=doorbell)
+    memo.queue = Queue(reconciler(world, metrics))
     metrics.watch(depth=lambda: len(memo.queue))
     server, _thread = prometheus_client.start_http_server(
         configuration.metrics_port, registry=metrics.registry

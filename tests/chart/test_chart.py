@@ -183,7 +183,7 @@ def test_odd_values_render(chart: Chart) -> None:
         metrics__serviceMonitor={"enabled": True, "labels": {"release": "prometheus"}, "interval": "5s"},
     )
     assert sorted({m["kind"] for m in manifests}) == [
-        *("CustomResourceDefinition", "Deployment", "Service", "ServiceMonitor")
+        *("CustomResourceDefinition", "Deployment", "Secret", "Service", "ServiceMonitor")
     ]
     pod = operator_pod(manifests)
     assert pod["metadata"]["annotations"]["team"] == "ml"

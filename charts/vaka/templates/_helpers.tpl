@@ -20,6 +20,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{- define "vaka.routerKey" -}}
+{{ .Values.router.keySecret | default (printf "%s-router-key" (include "vaka.name" .)) }}
+{{- end }}
+
 {{/* An image's full name: (list $ NAME), where a tag or digest of its own stands above images.tag. */}}
 {{- define "vaka.image" -}}
 {{- $values := (index . 0).Values.images -}}

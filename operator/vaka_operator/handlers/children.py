@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from vaka.api.contract import LABEL_JOB
 from vaka.api.reasons import Reason
 from vaka_operator.cluster import Cluster, Refused
-from vaka_operator.manifests.meta import FINGERPRINT, JSON, OWNER, Owner, holds
+from vaka_operator.manifests.meta import COMPONENT, FINGERPRINT, JSON, OWNER, Owner, holds
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding
 
@@ -114,6 +114,20 @@ async def nudge(cluster: Cluster, live: JSON) -> None:
     now = datetime.now(UTC)
     if at is None or now - datetime.fromisoformat(at) >= NUDGE_EVERY:
         await cluster.patch(live, {"metadata": {"annotations": {NUDGED: now.isoformat()}}})
+
+
+async def remove(cluster: Cluster, owner: Owner, *, kind: str, name: str) -> None:
+    """Delete the owner's object of this kind and name, if there is one."""
+    live = await cluster.get(kind, owner.namespace, name)
+    if live is not None and is_owned(live, owner.uid):
+        await cluster.delete(live)
+
+
+async def deployments_of(cluster: Cluster, owner: Owner) -> dict[str, JSON]:
+    """The Deployments made for this very resource, by the part of it that they are."""
+    found = await cluster.select("Deployment", owner.namespace, labels=owner.selector)
+    own = [d | {"kind": "Deployment"} for d in found if is_owned(d, owner.uid)]  # lists leave out the kind
+    return {live["metadata"]["labels"].get(COMPONENT, ""): live for live in own}
 
 
 async def pods_of(cluster: Cluster, owner: Owner) -> list[JSON]:

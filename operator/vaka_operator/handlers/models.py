@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from vaka.api.contract import LABEL_SEARCH
+from vaka.api.inferenceservice import InferenceService
 from vaka.api.reasons import Reason
 from vaka.api.servedmodel import PredictorModel, ResolvedModel, ServedModel, TrainingJobRef
 from vaka.api.trainingjob import TrainingJob
 from vaka_operator.cluster import Cluster
 from vaka_operator.handlers.children import Obstacle
-from vaka_operator.manifests.meta import JSON, Owner
+from vaka_operator.manifests.meta import JSON, Owner, owner_of
 from vaka_operator.manifests.models import Model, Supply
 from vaka_operator.manifests.storage import model_folder
 from vaka_operator.status.conditions import Finding, is_true
@@ -30,6 +31,34 @@ def references(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, Mapping):
                 yield from references(part)
+
+
+class Known:
+    """What the references of a service came to: written into its status before anything is made of it, for
+    only so what is pinned is pinned for sure."""
+
+    def __init__(self, cluster: Cluster, resource: JSON, service: InferenceService) -> None:
+        self.resource = resource
+        self.owner = owner_of(resource)
+        self._cluster = cluster
+        before = service.status.models if service.status else []
+        parts = {"predictor", *(["canary"] if service.spec.canary else [])}
+        self.models = [model for model in before if _part(model) in parts]
+
+    async def supply(self, part: str, given: PredictorModel) -> Supply:
+        """What a part is to serve; Obstacle while one of its models has not been published."""
+        supply, resolved = await supply_of(self._cluster, self.owner, part, given, before=self.models)
+        models = [model for model in self.models if _part(model) != part] + resolved
+        models.sort(key=lambda model: (_part(model) != "predictor", model.name))
+        if models != self.models:
+            status = self.resource.get("status", {}) | {"models": msgspec.to_builtins(models)}
+            self.resource = await self._cluster.write_status(self.resource, status)
+            self.models = models
+        return supply
+
+
+def _part(model: ResolvedModel) -> str:
+    return model.name.partition("/")[0]
 
 
 async def supply_of(

@@ -1,7 +1,8 @@
 """What every reconcile has at hand, and how it reports."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,17 +13,35 @@ from vaka.api.trainingjobstatus import TrainingJobStatus
 from vaka.api.types import Condition
 from vaka_operator.cluster import Cluster
 from vaka_operator.config import Config
+from vaka_operator.doorbell import Doorbell
 from vaka_operator.manifests.meta import JSON
+from vaka_operator.scaling import History
 from vaka_operator.status.conditions import Finding
 from vaka_operator.status.events import event, news
+from vaka_operator.status.routers import RouterState
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Memory:
+    """What the routers of a service counted lately. It is lost with the operator, which then waits longer."""
+
+    history: History = field(default_factory=History)
+    step: tuple[str | None, int | None, str | None] | None = None
+    """Of the canary: which it is, its part of the traffic, and since when."""
+    before: dict[str, RouterState] = field(default_factory=dict)
+    """What each router said when that step began."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
     cluster: Cluster
     config: Config
+    memories: dict[tuple[str, str], Memory] = field(default_factory=dict)
+    """Of each service, by its namespace and name."""
+    doorbell: Doorbell | None = None
+    """Without one, services that sleep are looked at again and again."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +88,9 @@ async def publish(
     status: TrainingJobStatus | InferenceServiceStatus,
     *,
     before: list[Condition],
+    more: Sequence[Finding] = (),
 ) -> None:
-    """Write the status if it differs from the one read, with an event for each reason that is new.
+    """Write the status if it differs from the one read, with an event for each reason that is new, and more.
 
     Events go first and are named after what was read, so that being killed in between loses nothing
     and tells nothing twice.
@@ -79,7 +99,7 @@ async def publish(
     if new == resource.get("status"):
         return
     meta = resource["metadata"]
-    for finding in news(before, status.conditions):
+    for finding in [*news(before, status.conditions), *more]:
         where = (resource["kind"], meta["namespace"], meta["name"])
         logger.info("%s %s/%s: %s: %s", *where, finding.reason, finding.message)
         told = event(resource, finding, instance=world.config.instance, now=now())

@@ -1,47 +1,69 @@
 """The Deployment whose pods serve a model, and what goes with it."""
 
-from vaka.api.contract import HTTP_PORT, LABEL_DIGEST
-from vaka.api.inferenceservice import PredictorSpec
+from vaka.api.contract import GRPC_PORT, HTTP_PORT, LABEL_DIGEST
+from vaka.api.inferenceservice import Batcher, PredictorSpec
 from vaka_operator.config import Config
 from vaka_operator.manifests import pod
 from vaka_operator.manifests.meta import JSON, Owner, child
 from vaka_operator.manifests.models import Supply
 from vaka_operator.manifests.networkpolicy import network_policy
 from vaka_operator.manifests.pdb import disruption_budget
-from vaka_operator.manifests.service import service
+from vaka_operator.manifests.service import part_service
 
 SERVER = "server"
 REQUESTS = {"cpu": "100m", "memory": "128Mi"}
 
 
-def predictor_name(owner: Owner) -> str:
-    return f"{owner.name}-predictor"
+FIELDS = {"predictor": "predictor", "canary": "canary.predictor"}
+PORTS = {"http": HTTP_PORT, "grpc": GRPC_PORT}
 
 
-def surroundings(owner: Owner) -> list[JSON]:
-    """What a service has whichever model it serves."""
-    name = predictor_name(owner)
+def surroundings(owner: Owner, config: Config, *, closed: bool) -> list[JSON]:
+    """What a predictor has whichever model it serves.
+
+    Args:
+        owner: for the predictor or the canary.
+        config: the operator's settings.
+        closed: only a router may reach its pods, and who watches over them.
+    """
+    ports = list(PORTS.values())
     return [
-        service(owner),
-        network_policy(owner, name=name, port=HTTP_PORT),
-        disruption_budget(owner, name=name),
+        part_service(owner),
+        network_policy(
+            owner, name=owner.part_name, ports=ports, peers=_peers(owner, config) if closed else ()
+        ),
+        disruption_budget(owner),
     ]
 
 
-def deployment(owner: Owner, spec: PredictorSpec, supply: Supply, config: Config) -> JSON:
+def _peers(owner: Owner, config: Config) -> list[JSON]:
+    """Who reaches the pods behind a router: the router, the operator, and Prometheus."""
+
+    def elsewhere(name: str, **namespace: str) -> JSON:
+        pods = {"matchLabels": {"app.kubernetes.io/name": name}}
+        return {"namespaceSelector": {"matchLabels": namespace} if namespace else {}, "podSelector": pods}
+
+    home = {"kubernetes.io/metadata.name": config.namespace} if config.namespace else {}
+    return [
+        {"podSelector": {"matchLabels": owner.of("router").pods}},
+        elsewhere("vaka-operator", **home),
+        elsewhere("prometheus"),
+    ]
+
+
+def deployment(owner: Owner, spec: PredictorSpec, supply: Supply, config: Config, *, replicas: int) -> JSON:
     """The server's pods; ValueError says which field of the spec is wrong and what is allowed."""
-    mounts = supply.mounts(owner)
-    digest = supply.model.digest
+    mounts, digest = supply.mounts(owner), supply.model.digest
+    ports = ["--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)]
     container = pod.Container(
         name=SERVER,
         image=spec.image or config.server_image,
         pull_policy=config.image_pull_policy,
         command=["python", "-m", "vaka.cli", "serve"],
-        args=[*supply.arguments(owner), "--name", owner.name, "--http-port", str(HTTP_PORT)],
-        env=pod.environment([], spec, field="spec.predictor.env"),
+        args=[*supply.arguments(owner), "--name", owner.name, *ports, *_limits(spec)],
+        env=pod.environment([], spec, field=f"spec.{FIELDS[owner.component]}.env"),
         secrets=supply.secrets(),
-        port=HTTP_PORT,
-        port_name="http",
+        ports=PORTS,
         mounts=[mount.volume_mount for mount in mounts if mount.volume_mount],
         resources=pod.resources(spec.resources, requests=REQUESTS),
         probes=_probes(),
@@ -58,16 +80,27 @@ def deployment(owner: Owner, spec: PredictorSpec, supply: Supply, config: Config
         owner,
         api_version="apps/v1",
         kind="Deployment",
-        name=predictor_name(owner),
+        name=owner.part_name,
         spec={
-            "replicas": spec.min_replicas,
-            "selector": {"matchLabels": owner.selector},
+            "replicas": replicas,
+            "selector": {"matchLabels": owner.pods},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": 600,
             "template": template,
         },
     )
+
+
+def _limits(spec: PredictorSpec) -> list[str]:
+    batcher = spec.batcher or Batcher()
+    given = {
+        "--concurrency": spec.container_concurrency,
+        "--timeout": spec.timeout,
+        "--max-batch-size": batcher.max_batch_size,
+        "--max-latency": batcher.max_latency,
+    }
+    return [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
 
 
 def _probes() -> JSON:

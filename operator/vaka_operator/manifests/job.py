@@ -47,7 +47,7 @@ def training(owner: Owner, spec: TrainingJobSpec, config: Config, *, claim_name:
     return Training(
         job=_job(owner, spec, _template(owner, spec, config, places, service=name)),
         others=[
-            network_policy(owner, name=name, port=REPORT_PORT, among_themselves=True),
+            network_policy(owner, name=name, ports=[REPORT_PORT], among_themselves=True),
             headless(owner, name=name, port=RENDEZVOUS_PORT),
             *claims,
         ],
@@ -136,8 +136,7 @@ def _template(
             trainer_environment(owner, spec, places, service=service), trainer, field="spec.trainer.env"
         ),
         secrets=_secrets(spec),
-        port=REPORT_PORT,
-        port_name="report",
+        ports={"report": REPORT_PORT},
         mounts=[*(m.volume_mount for m in places.mounts if m.volume_mount), *trainer.volume_mounts],
         resources=pod.resources(trainer.resources_per_node, requests=REQUESTS),
     )

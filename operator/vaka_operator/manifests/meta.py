@@ -18,29 +18,50 @@ FINGERPRINT = "vaka.dev/fingerprint"
 OWNER = "vaka.dev/owner-uid"
 """Annotation of pods: the resource that they are made for, even where another had its name before."""
 
+COMPONENT = "app.kubernetes.io/component"
+
 _LABELS = {"TrainingJob": (LABEL_JOB, "trainer"), "InferenceService": (LABEL_SERVICE, "predictor")}
 
 
 class Owner(msgspec.Struct, kw_only=True, frozen=True):
-    """The resource that an object is made for."""
+    """The resource that an object is made for, and the part of it that the object belongs to."""
 
     kind: str
     namespace: str
     name: str
     uid: str
+    part: str = ""
+
+    @property
+    def component(self) -> str:
+        return self.part or _LABELS[self.kind][1]
+
+    def of(self, part: str) -> "Owner":
+        """The same resource, for another part of it."""
+        return msgspec.structs.replace(self, part=part)
 
     @property
     def selector(self) -> dict[str, str]:
-        """The label by which its objects are found."""
+        """The label by which all its objects are found."""
         return {_LABELS[self.kind][0]: self.name}
 
     @property
+    def pods(self) -> dict[str, str]:
+        """The labels by which the pods of this part are found, and no others."""
+        return self.selector | {COMPONENT: self.component}
+
+    @property
+    def part_name(self) -> str:
+        """The name of what there is once for each part."""
+        return f"{self.name}-{self.component}"
+
+    @property
     def labels(self) -> dict[str, str]:
-        component = _LABELS[self.kind][1]
+        component = self.component
         return self.selector | {
             "app.kubernetes.io/name": f"vaka-{component}",
             "app.kubernetes.io/instance": self.name,
-            "app.kubernetes.io/component": component,
+            COMPONENT: component,
             "app.kubernetes.io/part-of": "vaka",
             MANAGED_BY: MANAGER,
         }
@@ -62,8 +83,8 @@ def owner_of(resource: JSON) -> Owner:
     return Owner(kind=resource["kind"], namespace=meta["namespace"], name=meta["name"], uid=meta["uid"])
 
 
-def child(owner: Owner, *, api_version: str, kind: str, name: str, spec: JSON) -> JSON:
-    """An object that belongs to `owner` and goes with it."""
+def child(owner: Owner, *, api_version: str, kind: str, name: str, spec: JSON, content: str = "spec") -> JSON:
+    """An object that belongs to `owner` and goes with it; `content` is where its kind has the spec."""
     return {
         "apiVersion": api_version,
         "kind": kind,
@@ -74,7 +95,7 @@ def child(owner: Owner, *, api_version: str, kind: str, name: str, spec: JSON) -
             "annotations": {FINGERPRINT: fingerprint(spec)},
             "ownerReferences": [owner.reference],
         },
-        "spec": spec,
+        content: spec,
     }
 
 

@@ -1,6 +1,6 @@
-"""Pods that PodSecurity `restricted` admits: what trainer and server have in common."""
+"""Pods that PodSecurity `restricted` admits: what trainer, server and router have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -28,8 +28,8 @@ class Container:
     args: Sequence[str] = ()
     env: Sequence[JSON] = ()
     secrets: Sequence[str] = ()
-    port: int
-    port_name: str
+    ports: Mapping[str, int]
+    """By name; the first one has the metrics."""
     mounts: Sequence[JSON] = ()
     resources: JSON
     probes: JSON = field(default_factory=dict)
@@ -44,7 +44,10 @@ class Container:
                 **({"args": list(self.args)} if self.args else {}),
                 **({"env": list(self.env)} if self.env else {}),
                 **({"envFrom": [{"secretRef": {"name": s}} for s in self.secrets]} if self.secrets else {}),
-                "ports": [{"name": self.port_name, "containerPort": self.port, "protocol": "TCP"}],
+                "ports": [
+                    {"name": name, "containerPort": port, "protocol": "TCP"}
+                    for name, port in self.ports.items()
+                ],
                 "resources": self.resources,
                 "volumeMounts": [*self.mounts, {"name": SCRATCH, "mountPath": SCRATCH_MOUNT}],
                 "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -82,7 +85,7 @@ def template(
     standard = {
         OWNER: owner.uid,
         "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(container.port),
+        "prometheus.io/port": str(next(iter(container.ports.values()))),
         "prometheus.io/path": "/metrics",
     }
     return {

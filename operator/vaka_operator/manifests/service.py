@@ -1,16 +1,22 @@
 """Addresses: of a served model, and of the pods that train together."""
 
+from vaka.api.contract import GRPC_PORT
 from vaka_operator.manifests.meta import JSON, Owner, child
 
+HTTP, HTTPS = 80, 443
 
-def service(owner: Owner) -> JSON:
-    spec = {
-        "selector": owner.selector,
-        "ports": [
-            {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"}
-        ],
-    }
-    return child(owner, api_version="v1", kind="Service", name=owner.name, spec=spec)
+
+def public_service(owner: Owner, *, secure: bool) -> JSON:
+    """The address that people use; it leads to the pods of the part that the owner names."""
+    port = _port("https", HTTPS, "http") if secure else _port("http", HTTP, "http")
+    grpc = _port("grpc", GRPC_PORT, "grpc")
+    return _service(owner, name=owner.name, ports=[port, grpc])
+
+
+def part_service(owner: Owner) -> JSON:
+    """The address by which the router reaches the pods of one part."""
+    ports = [_port("http", HTTP, "http"), _port("grpc", GRPC_PORT, "grpc")]
+    return _service(owner, name=owner.part_name, ports=ports)
 
 
 def headless(owner: Owner, *, name: str, port: int) -> JSON:
@@ -24,5 +30,22 @@ def headless(owner: Owner, *, name: str, port: int) -> JSON:
     return child(owner, api_version="v1", kind="Service", name=name, spec=spec)
 
 
-def url(owner: Owner) -> str:
-    return f"http://{owner.name}.{owner.namespace}.svc.cluster.local"
+def url(owner: Owner, *, secure: bool) -> str:
+    return f"{'https' if secure else 'http'}://{owner.name}.{owner.namespace}.svc.cluster.local"
+
+
+def _service(owner: Owner, *, name: str, ports: list[JSON]) -> JSON:
+    return child(
+        owner, api_version="v1", kind="Service", name=name, spec={"selector": owner.pods, "ports": ports}
+    )
+
+
+def _port(name: str, port: int, target: str) -> JSON:
+    protocol = "kubernetes.io/h2c" if name == "grpc" else name
+    return {
+        "name": name,
+        "port": port,
+        "targetPort": target,
+        "protocol": "TCP",
+        "appProtocol": protocol,
+    }

@@ -28,6 +28,9 @@ NORMAL = {
     Reason.WAITING_FOR_TRAINING_JOB,
     Reason.LOADING_MODEL,
     Reason.ROLLING_OUT,
+    Reason.SCALED_TO_ZERO,
+    Reason.CANARY_STEP,
+    Reason.CANARY_PROMOTED,
     Reason.READY,
 }
 LONGEST_NOTE = 1024

@@ -1,219 +1,171 @@
 """The status of an InferenceService."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-from vaka.api.contract import LABEL_DIGEST, Report
 from vaka.api.inferenceservice import (
     Address,
+    CanaryStatus,
+    Components,
     InferenceServiceStatus,
-    LoadFailure,
-    ModelStates,
-    PredictorSpec,
-    Replicas,
-    ServedModelStatus,
+    Scaling,
+    TrafficTarget,
 )
 from vaka.api.reasons import Reason
 from vaka.api.servedmodel import ResolvedModel
-from vaka_operator.manifests.deployment import SERVER
-from vaka_operator.manifests.meta import JSON
-from vaka_operator.manifests.models import Model
-from vaka_operator.status import pods as podstatus
+from vaka_operator.status import rollouts
 from vaka_operator.status.conditions import Claim, Finding, conditions
+from vaka_operator.status.predictor import Part, Verdict, component, judge
 
-UNLOADABLE = {
-    Reason.MODEL_NOT_FOUND,
-    Reason.MODEL_INVALID,
-    Reason.DIGEST_MISMATCH,
-    Reason.STORAGE_UNREACHABLE,
-    Reason.CRASH_LOOP,
-    Reason.OUT_OF_MEMORY,
-}
-"""What keeps a model from being loaded by pods that do run."""
+
+@dataclass(frozen=True, kw_only=True)
+class Ingress:
+    """The way from the public Service to the pods."""
+
+    url: str
+    router: Part | None = None
+    """None where requests go straight to the pods."""
+    leads: bool = True
+    """The public Service leads to where it should."""
+    obstacle: Finding | None = None
+    """Why it cannot."""
+    gateway: Finding | None = None
+    """Why a Gateway does not lead to the service from outside."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """What is known of an InferenceService and its children at one moment."""
 
-    spec: PredictorSpec
     previous: InferenceServiceStatus
-    url: str
     generation: int
     now: str
-    model: Model | None = None
-    """The model to serve, None while none is known."""
+    predictor: Part
+    ingress: Ingress
+    canary: Part | None = None
+    rollout: CanaryStatus | None = None
+    """What of the traffic the canary has, and why."""
+    scaling: Scaling | None = None
     models: list[ResolvedModel] = field(default_factory=list)
     """What references to TrainingJobs came to."""
-    deployment: JSON | None = None
-    pods: Sequence[JSON] = ()
-    reports: Mapping[str, Report | None] = field(default_factory=dict)
-    """Of the pods that run and are not ready, by name."""
-    claims: Mapping[str, JSON | None] = field(default_factory=dict)
-    """The claim that the pods mount; None for one that does not exist."""
-    events: Sequence[JSON] = ()
-    """Of the newest pod that does not run yet."""
-    obstacle: Finding | None = None
-    """Why the Deployment is not as it should be."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    serving: bool
-    finding: Finding
-    ended: podstatus.Ended | None = None
-    pod: str | None = None
+class Verdicts:
+    """One for each part; people see first what cannot be made, then what is not well yet."""
+
+    predictor: Verdict
+    ingress: Verdict
+    canary: Verdict | None = None
+    reachable: bool = True
+    """The public Service leads to pods that answer, if not to those that it should lead to."""
 
     @property
-    def settled(self) -> bool:
-        """Nothing is under way that would not wake us."""
-        return self.finding.reason is Reason.READY
+    def ready(self) -> Verdict:
+        """Whether predictions are answered, and what is not as it should be."""
+        asleep = self.predictor.finding.reason is Reason.SCALED_TO_ZERO
+        answered = (self.predictor.serving or asleep) and self.reachable
+        by_weight = sorted(self, key=lambda verdict: not verdict.blocked)
+        telling = next((v for v in by_weight if not v.settled), self.predictor)
+        return replace(telling, serving=answered)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        yield from (v for v in (self.predictor, self.ingress, self.canary) if v)
 
 
-def unready(pods: Sequence[JSON]) -> list[JSON]:
-    """The pods that shall serve and do not."""
-    return [pod for pod in pods if not podstatus.is_ready(pod) and not podstatus.is_going(pod)]
+def verdicts_of(seen: Seen) -> Verdicts:
+    inside = _ingress(seen.ingress)
+    outside = seen.ingress.gateway if inside.settled else None
+    return Verdicts(
+        predictor=judge(seen.predictor),
+        ingress=Verdict(serving=False, finding=outside) if outside else inside,
+        reachable=inside.serving or not (seen.ingress.leads or seen.ingress.obstacle),
+        canary=_canary(seen.canary, seen.rollout) if seen.canary else None,
+    )
 
 
-def status_of(seen: Seen) -> tuple[InferenceServiceStatus, Verdict]:
-    """The status that tells what was seen, and the verdict that it states."""
-    verdict = judge(seen)
-    kinds = ("Ready", "PredictorReady")
-    claims = [Claim(type=kind, holds=verdict.serving, finding=verdict.finding) for kind in kinds]
-    status = InferenceServiceStatus(
+def status_of(seen: Seen, verdicts: Verdicts) -> InferenceServiceStatus:
+    """The status that tells what was seen."""
+    ready, predictor = verdicts.ready, component(seen.predictor, verdicts.predictor)
+    return InferenceServiceStatus(
         observed_generation=seen.generation,
-        state=verdict.finding.reason,
-        conditions=conditions(seen.previous.conditions, claims, generation=seen.generation, now=seen.now),
-        url=seen.url,
-        address=Address(url=seen.url),
-        replicas=_replicas(seen),
-        models=seen.models,
-        model_status=_model_status(seen, verdict),
-    )
-    return status, verdict
-
-
-def judge(seen: Seen) -> Verdict:
-    """Whether predictions are answered, and what keeps the service from being as it should be."""
-    serving = _count(seen, "readyReplicas") > 0
-    if seen.obstacle:
-        return Verdict(serving=serving, finding=seen.obstacle)
-    if _rolled_out(seen):
-        told = f"{_count(seen, 'readyReplicas')} of {seen.spec.min_replicas} pods serve {_uri(seen)}"
-        return Verdict(serving=True, finding=Finding(Reason.READY, told + _origin(seen)))
-    if refused := _refused(seen):
-        return Verdict(serving=serving, finding=refused)
-    pod = podstatus.newest(unready(seen.pods))
-    if pod is None:
-        going = Finding(Reason.ROLLING_OUT, "the Deployment is about to replace its pods")
-        return Verdict(serving=serving, finding=going)
-    finding, ended = _diagnosis(seen, pod)
-    return Verdict(serving=serving, finding=finding, ended=ended, pod=pod["metadata"]["name"])
-
-
-def _uri(seen: Seen) -> str | None:
-    return seen.model.uri if seen.model else None
-
-
-def _origin(seen: Seen) -> str:
-    """How a model that a job has published may change."""
-    model = next((m for m in seen.models if m.name == "predictor"), None)
-    if model is None:
-        return ""
-    return f", pinned to the result of {model.ref}" if model.pinned else f", following {model.ref}"
-
-
-def _count(seen: Seen, field: str) -> int:
-    return int((seen.deployment or {}).get("status", {}).get(field, 0))
-
-
-def _rolled_out(seen: Seen) -> bool:
-    """Every pod, and no other, is of the newest kind and ready."""
-    if seen.deployment is None:
-        return False
-    observed = _count(seen, "observedGeneration") >= seen.deployment["metadata"].get("generation", 0)
-    counts = {_count(seen, name) for name in ("replicas", "updatedReplicas", "readyReplicas")}
-    return observed and counts == {seen.spec.min_replicas}
-
-
-def _refused(seen: Seen) -> Finding | None:
-    for condition in (seen.deployment or {}).get("status", {}).get("conditions", []):
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return Finding(Reason.POD_REFUSED, f"the namespace refuses a pod: {condition.get('message', '')}")
-    return None
-
-
-def _diagnosis(seen: Seen, pod: JSON) -> tuple[Finding, podstatus.Ended | None]:
-    name = pod["metadata"]["name"]
-    report = seen.reports.get(name)
-    if report and report.reason == Reason.READY:
-        return Finding(Reason.LOADING_MODEL, "the model is loaded, the pod is about to be ready"), None
-    if report:
-        return Finding(podstatus.reason(report.reason, Reason.LOADING_MODEL), report.message), None
-    if ended := podstatus.last_ending(pod, SERVER):
-        return _crash(ended), ended
-    if podstatus.running_since(pod, SERVER):
-        return Finding(Reason.LOADING_MODEL, "the server has started and loads its model"), None
-    return podstatus.obstacle(pod, claims=seen.claims, events=seen.events), None
-
-
-def _crash(ended: podstatus.Ended) -> Finding:
-    if ended.finding.reason is not Reason.TRAINER_FAILED:
-        return ended.finding
-    return Finding(Reason.CRASH_LOOP, f"{ended.finding.message}; it is started again and again")
-
-
-def _replicas(seen: Seen) -> Replicas:
-    return Replicas(
-        desired=seen.spec.min_replicas,
-        ready=_count(seen, "readyReplicas"),
-        updated=_count(seen, "updatedReplicas"),
-    )
-
-
-def _model_status(seen: Seen, verdict: Verdict) -> ServedModelStatus:
-    return ServedModelStatus(
-        transition_status=_transition(verdict),
-        states=ModelStates(
-            active_model_state="Loaded" if verdict.serving else None,
-            target_model_state=_target_state(verdict),
+        state=ready.finding.reason,
+        conditions=conditions(
+            seen.previous.conditions, _claims(verdicts), generation=seen.generation, now=seen.now
         ),
-        uri=_uri(seen),
-        digest=seen.model.digest if seen.model else None,
-        active_digest=_active_digest(seen),
-        last_failure_info=_load_failure(verdict),
+        url=seen.ingress.url,
+        address=Address(url=seen.ingress.url),
+        replicas=predictor.replicas,
+        models=seen.models,
+        model_status=predictor.model_status,
+        components=_components(seen, verdicts),
+        traffic=_traffic(seen),
+        canary=seen.rollout,
+        scaling=seen.scaling,
     )
 
 
-def _active_digest(seen: Seen) -> str | None:
-    """Of the newest pod that answers, where that is not the model that is to be served."""
-    pod = podstatus.newest([pod for pod in seen.pods if podstatus.is_ready(pod)])
-    digest = pod and pod["metadata"].get("annotations", {}).get(LABEL_DIGEST)
-    return digest if digest and not (seen.model and digest == seen.model.digest) else None
+def _claims(verdicts: Verdicts) -> list[Claim]:
+    asleep = verdicts.predictor.finding.reason is Reason.SCALED_TO_ZERO
+    predictor = replace(verdicts.predictor, serving=verdicts.predictor.serving or asleep)
+    told = {
+        "Ready": verdicts.ready,
+        "PredictorReady": predictor,
+        "IngressReady": verdicts.ingress,
+        "CanaryPredictorReady": verdicts.canary,
+    }
+    return [Claim(type=kind, holds=v.serving, finding=v.finding) for kind, v in told.items() if v]
 
 
-def _transition(verdict: Verdict) -> str:
-    if verdict.finding.reason is Reason.INVALID_SPEC:
-        return "InvalidSpec"
-    if verdict.finding.reason in UNLOADABLE:
-        return "BlockedByFailedLoad"
-    return "UpToDate" if verdict.settled else "InProgress"
+def _ingress(ingress: Ingress) -> Verdict:
+    if ingress.router is None and not ingress.leads and not ingress.obstacle:
+        told = "the Service leads to the router until the pods answer"
+        return Verdict(serving=True, finding=Finding(Reason.ROLLING_OUT, told))
+    if ingress.router is None:
+        finding = ingress.obstacle or Finding(Reason.READY, "the Service leads to the pods")
+        return Verdict(
+            serving=ingress.obstacle is None, finding=finding, blocked=ingress.obstacle is not None
+        )
+    if ingress.obstacle:
+        return Verdict(serving=ingress.leads, finding=ingress.obstacle, blocked=True)
+    router = _named("router", judge(ingress.router))
+    if not ingress.leads and router.settled:
+        return Verdict(serving=False, finding=Finding(Reason.ROLLING_OUT, "the Service turns to the router"))
+    return replace(router, serving=router.serving and ingress.leads)
 
 
-def _target_state(verdict: Verdict) -> str:
-    if verdict.settled:
-        return "Loaded"
-    if verdict.finding.reason in UNLOADABLE:
-        return "FailedToLoad"
-    return "Loading" if verdict.finding.reason is Reason.LOADING_MODEL else "Pending"
+def _canary(canary: Part, rollout: CanaryStatus | None) -> Verdict:
+    verdict = _named("canary", judge(canary))
+    decided = rollouts.finding(rollout)
+    if decided is None or not verdict.settled:
+        return verdict
+    return replace(verdict, finding=decided, serving=decided.reason is Reason.CANARY_PROMOTED)
 
 
-def _load_failure(verdict: Verdict) -> LoadFailure | None:
-    if verdict.finding.reason not in UNLOADABLE:
-        return None
-    return LoadFailure(
-        reason=verdict.finding.reason,
-        message=verdict.finding.message,
-        pod=verdict.pod,
-        exit_code=verdict.ended.exit_code if verdict.ended else None,
+def _named(name: str, verdict: Verdict) -> Verdict:
+    return replace(verdict, finding=Finding(verdict.finding.reason, f"{name}: {verdict.finding.message}"))
+
+
+def _components(seen: Seen, verdicts: Verdicts) -> Components:
+    router = seen.ingress.router
+    return Components(
+        predictor=component(seen.predictor, verdicts.predictor),
+        canary=component(seen.canary, verdicts.canary) if seen.canary and verdicts.canary else None,
+        router=component(router, verdicts.ingress) if router else None,
     )
+
+
+def _traffic(seen: Seen) -> list[TrafficTarget]:
+    """Who answers which part of the requests now."""
+    percent = seen.rollout.traffic_percent if seen.rollout else 0
+    targets = {"predictor": (seen.predictor, 100 - percent), "canary": (seen.canary, percent)}
+    return [
+        TrafficTarget(
+            component=name,
+            percent=part_of_traffic,
+            uri=part.model.uri if part.model else None,
+            digest=part.model.digest if part.model else None,
+        )
+        for name, (part, part_of_traffic) in targets.items()
+        if part
+    ]

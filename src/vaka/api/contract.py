@@ -13,6 +13,10 @@ LABEL_DIGEST = "vaka.dev/model-digest"
 
 HTTP_PORT = 8080
 """The server's requests, probes, /metrics and /report."""
+GRPC_PORT = 9000
+"""The same requests over gRPC; also the router's."""
+ADMIN_PORT = 8404
+"""The router's /state, for the operator, and /metrics."""
 REPORT_PORT = 9464
 """The trainer's /report and /metrics."""
 

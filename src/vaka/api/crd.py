@@ -83,6 +83,8 @@ def _struct(kind: inspect.StructType) -> JSON:
 
 def _field(field: inspect.Field) -> JSON:
     default = field.default
+    if default is msgspec.NODEFAULT and field.default_factory not in (msgspec.NODEFAULT, list, dict):
+        default = field.default_factory()
     if isinstance(default, Resource):
         default = {}  # the API server fills in the defaults inside
     has_default = default is not msgspec.NODEFAULT and default is not None
@@ -110,6 +112,7 @@ _COLUMNS: dict[str, list[JSON]] = {
         _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
         _column("State", ".status.state"),
         _column("Replicas", ".status.replicas.ready", "integer"),
+        _column("Canary", ".status.canary.trafficPercent", "integer"),
         _column("Model", ".status.modelStatus.uri", priority=1),
         _AGE,
         _column("Message", ".status.conditions[?(@.type=='Ready')].message", priority=1),

@@ -264,4 +264,40 @@ class Reason(StrEnum):
         "Read its last lines in the message.",
     )
     ROLLING_OUT = "RollingOut", "Ready", "Pods are being replaced.", "Nothing."
+    SCALED_TO_ZERO = (
+        "ScaledToZero",
+        "Ready",
+        "Nobody has asked for a while, so no pod runs; the next request starts one and waits for it.",
+        "Nothing; minReplicas: 1 keeps a pod.",
+    )
+    GATEWAY_API_MISSING = (
+        "GatewayApiMissing",
+        "IngressReady Ready",
+        "spec.router.gateway is given, and the cluster does not know HTTPRoutes.",
+        "Install the Gateway API and a controller for it, or take gateway out.",
+    )
+    GATEWAY_PENDING = (
+        "GatewayPending",
+        "IngressReady Ready",
+        "The Gateway has not taken the service's HTTPRoute; the service can be reached inside the cluster.",
+        "Correct what the message names; the Gateway's own status says more.",
+    )
+    CANARY_STEP = (
+        "CanaryStep",
+        "CanaryPredictorReady",
+        "The canary has passed its gates and gets the next part of the traffic; told as an event.",
+        "Nothing.",
+    )
+    CANARY_PROMOTED = (
+        "CanaryPromoted",
+        "CanaryPredictorReady",
+        "The canary has passed all its gates and keeps the last part of the traffic.",
+        "Move spec.canary.predictor to spec.predictor, and take spec.canary out.",
+    )
+    CANARY_ROLLED_BACK = (
+        "CanaryRolledBack",
+        "CanaryPredictorReady Ready",
+        "The canary has not passed a gate and gets no traffic any more; the message has the figures.",
+        "Correct the model and change spec.canary, or take spec.canary out.",
+    )
     READY = "Ready", "Ready", "All pods serve the model.", "Nothing."

@@ -14,7 +14,12 @@ TRAINING = {
     "Complete": "Training has ended well. Final.",
     "Failed": "Training has ended and will not be tried again. Final.",
 }
-SERVING = {"Ready": "Predictions are answered; while false, its reason says what is missing."}
+SERVING = {
+    "Ready": "Predictions are answered; while false, its reason says what is missing.",
+    "PredictorReady": "Pods of spec.predictor answer; its reasons are those of Ready.",
+    "CanaryPredictorReady": "Pods of spec.canary answer; its reasons are those of Ready.",
+    "IngressReady": "The Service leads to those pods, by the router where one is needed; likewise.",
+}
 
 HEAD = """\
 # States

@@ -39,6 +39,9 @@ APIS = {
     "pod": "/api/v1/{}/pods",
     "pvc": "/api/v1/{}/persistentvolumeclaims",
     "service": "/api/v1/{}/services",
+    "configmap": "/api/v1/{}/configmaps",
+    "httproute": "/apis/gateway.networking.k8s.io/v1/{}/httproutes",
+    "hpa": "/apis/autoscaling/v2/{}/horizontalpodautoscalers",
     "quota": "/api/v1/{}/resourcequotas",
 }
 
@@ -155,7 +158,13 @@ def namespace(api: Api) -> Iterator[Namespace]:
 
 @pytest.fixture
 def config() -> Config:
-    return Config(trainer_image="trainer:1", server_image="server:1", datasets_image="datasets:1")
+    return Config(
+        trainer_image="trainer:1",
+        server_image="server:1",
+        datasets_image="datasets:1",
+        router_image="router:1",
+        router_key="key",
+    )
 
 
 @pytest.fixture
@@ -209,8 +218,12 @@ def training_job() -> Callable[..., JSON]:
 
 @pytest.fixture
 def inference_service() -> Callable[..., JSON]:
-    def make(name: str = "digits", model: JSON | None = None, **fields: Any) -> JSON:
-        spec = {"predictor": {"model": model or {"trainingJobRef": {"name": "digits"}}} | fields}
+    def make(
+        name: str = "digits", model: JSON | None = None, beside: JSON | None = None, **fields: Any
+    ) -> JSON:
+        """Keywords are fields of the predictor; `beside` are those of the spec."""
+        predictor = {"model": model or {"trainingJobRef": {"name": "digits"}}} | fields
+        spec = {"predictor": predictor} | (beside or {})
         return {
             "apiVersion": "vaka.dev/v1alpha1",
             "kind": "InferenceService",

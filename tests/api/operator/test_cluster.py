@@ -40,13 +40,13 @@ async def test_what_is_wrong_in_itself_is_told_from_what_is_forbidden_here(
     world: World, namespace: Any, owner: Owner, until: Any
 ) -> None:
     with pytest.raises(Refused, match="must be between 1 and 65535") as refused:
-        await world.cluster.apply(network_policy(owner, name="policy", port=70_000))
+        await world.cluster.apply(network_policy(owner, name="policy", ports=[70_000]))
     assert refused.value.invalid
     hard = {"count/networkpolicies.networking.k8s.io": "0"}
     namespace.create("quota", {"metadata": {"name": "none"}, "spec": {"hard": hard}})
     await until(lambda: namespace.get("quota", "none").get("status", {}).get("hard"))
     with pytest.raises(Refused, match="exceeded quota") as refused:
-        await world.cluster.apply(network_policy(owner, name="policy", port=80))
+        await world.cluster.apply(network_policy(owner, name="policy", ports=[80]))
     assert not refused.value.invalid
 
 
@@ -57,7 +57,7 @@ async def test_nothing_can_be_made_in_a_namespace_that_ends(
     namespace.create("quota", kept)
     api("DELETE", f"/api/v1/namespaces/{namespace.name}")
     with pytest.raises(Ending):
-        await world.cluster.apply(network_policy(owner, name="policy", port=80))
+        await world.cluster.apply(network_policy(owner, name="policy", ports=[80]))
     namespace.patch("quota", "kept", {"metadata": {"finalizers": None}})
 
 

@@ -115,6 +115,7 @@ async def test_a_reconcile_makes_exactly_the_children_and_a_second_changes_nothi
         ("isvc", "digits"),
         ("deployment", "digits-predictor"),
         ("service", "digits"),
+        ("service", "digits-predictor"),
         ("netpol", "digits-predictor"),
         ("pdb", "digits-predictor"),
     }
@@ -324,7 +325,10 @@ async def test_what_somebody_else_changes_is_put_right(
     await serve()
     assert namespace.get("deployment", "digits-predictor")["spec"]["replicas"] == 1
     selector = namespace.get("service", "digits")["spec"]["selector"]
-    assert selector == {"vaka.dev/inference-service": "digits"}
+    assert selector == {
+        "vaka.dev/inference-service": "digits",
+        "app.kubernetes.io/component": "predictor",
+    }
 
 
 async def test_a_quota_that_refuses_the_pod_is_told_and_healed(

@@ -74,6 +74,8 @@ class Operator:
             "VAKA_TRAINER_IMAGE": "trainer:1",
             "VAKA_SERVER_IMAGE": "server:1",
             "VAKA_DATASETS_IMAGE": "datasets:1",
+            "VAKA_ROUTER_IMAGE": "router:1",
+            "VAKA_ROUTER_KEY": "key",
             "VAKA_METRICS_PORT": str(self.metrics),
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -90,8 +90,10 @@ DIGEST = "sha256:" + "0" * 64
         ({"storageUri": "http://host/m.onnx"}, {}, "https://HOST/FILE.onnx"),
         ({"storageUri": "s3://b/m", "digest": "1234"}, {}, "must be sha256: and 64 hexadecimal digits"),
         ({"storageUri": "pkg://mnist"}, {}, "must be pvc://CLAIM/PATH"),
-        ({"storageUri": "s3://b/m"}, {"minReplicas": 0}, "greater than or equal to 1"),
+        ({"storageUri": "s3://b/m"}, {"minReplicas": -1}, "greater than or equal to 0"),
         ({"storageUri": "s3://b/m"}, {"minReplicas": 1.5}, "must be of type integer"),
+        ({"storageUri": "s3://b/m"}, {"minReplicas": 3, "maxReplicas": 2}, "must be at least minReplicas"),
+        ({"storageUri": "s3://b/m"}, {"scaleMetric": "rps"}, "rps needs scaleTarget"),
     ],
 )
 def test_a_wrong_service_is_refused(
@@ -130,3 +132,35 @@ def test_what_is_trained_is_fixed_once_training_began(namespace: Any, training_j
     namespace.patch(
         "tj", "digits", {"spec": {"suspend": False, "activeDeadlineSeconds": 5, "ttlSecondsAfterFinished": 5}}
     )
+
+
+CANARY: dict[str, Any] = {"model": {"storageUri": "s3://b/m"}}
+
+
+@pytest.mark.parametrize(
+    ("beside", "told"),
+    [
+        ({"canary": {"predictor": CANARY, "trafficPercent": 101}}, "less than or equal to 100"),
+        ({"canary": {"predictor": CANARY | {"minReplicas": 0}}}, "must be at least 1"),
+        (
+            {"canary": {"predictor": CANARY | {"maxReplicas": 3, "scaleMetric": "concurrency"}}},
+            "canary.predictor.scaleMetric must be cpu",
+        ),
+        (
+            {"canary": {"predictor": CANARY, "trafficPercent": 5, "gates": {}}},
+            "either trafficPercent or gates",
+        ),
+        ({"canary": {"predictor": CANARY, "gates": {"steps": [50, 10]}}}, "must rise, such as"),
+        ({"canary": {"predictor": CANARY, "gates": {"steps": [10, 10]}}}, "Duplicate value"),
+        ({"canary": {"predictor": CANARY, "headers": [{"name": "a b", "value": "c"}]}}, "should match"),
+        ({"canary": {"predictor": CANARY, "headers": [{"name": "a", "value": "'"}]}}, "should match"),
+        ({"router": {"auth": {}}}, "give either apiKeys or jwt"),
+        ({"router": {"bufferSize": "3Ki"}}, "Unsupported value"),
+        ({"router": {"maxRequestSize": "-4Mi"}}, "should match"),
+    ],
+)
+def test_a_wrong_canary_or_router_is_refused(
+    namespace: Any, inference_service: Any, beside: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(Exception, match=told):
+        namespace.create("isvc", inference_service(model={"storageUri": "s3://b/m"}, beside=beside))

@@ -16,7 +16,13 @@ JSON = dict[str, Any]
 
 @pytest.fixture
 def config() -> Config:
-    return Config(trainer_image="trainer:1", server_image="server:1", datasets_image="datasets:1")
+    return Config(
+        trainer_image="trainer:1",
+        server_image="server:1",
+        datasets_image="datasets:1",
+        router_image="router:1",
+        router_key="key",
+    )
 
 
 @pytest.fixture

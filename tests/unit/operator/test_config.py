@@ -2,16 +2,22 @@ import pytest
 
 from vaka_operator.config import from_environment
 
-IMAGES = {"VAKA_TRAINER_IMAGE": "t", "VAKA_SERVER_IMAGE": "s", "VAKA_DATASETS_IMAGE": "d"}
+IMAGES = {
+    "VAKA_TRAINER_IMAGE": "t",
+    "VAKA_SERVER_IMAGE": "s",
+    "VAKA_DATASETS_IMAGE": "d",
+    "VAKA_ROUTER_IMAGE": "r",
+    "VAKA_ROUTER_KEY": "k",
+}
 
 
-def test_images_are_enough() -> None:
+def test_images_and_the_routers_key_are_enough() -> None:
     config = from_environment(IMAGES)
     assert (config.trainer_image, config.server_image, config.datasets_image) == ("t", "s", "d")
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_a_missing_image_is_named(name: str) -> None:
+def test_a_missing_one_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is not set"):
         from_environment(IMAGES | {name: ""})
 

@@ -59,7 +59,8 @@ def server(service_owner: Owner, predictor_spec: Predictor, config: Config) -> C
             name: fields.pop(name) for name in ("versions", "cache", "precision") if name in fields
         }
         supply = Supply(model=Model(uri=uri, digest=digest, secret=fields.pop("secret", None)), **given)
-        return deployment(service_owner, predictor_spec(**fields), supply, config)
+        spec = predictor_spec(**fields)
+        return deployment(service_owner, spec, supply, config, replicas=spec.min_replicas)
 
     return make
 
@@ -72,7 +73,7 @@ def test_every_child_belongs_to_its_owner_and_is_found_by_its_label(
         reference = child["metadata"]["ownerReferences"][0]
         assert (reference["uid"], reference["controller"]) == (owner.uid, True)
         assert child["metadata"]["labels"]["vaka.dev/training-job"] == "digits"
-    for child in [server(), *surroundings(service_owner)]:
+    for child in [server(), *surroundings(service_owner, config, closed=False)]:
         assert child["metadata"]["ownerReferences"][0]["uid"] == service_owner.uid
         assert child["metadata"]["labels"]["vaka.dev/inference-service"] == "digits"
 
@@ -81,7 +82,7 @@ def test_training_and_serving_of_one_name_do_not_collide(
     owner: Owner, service_owner: Owner, job_spec: JobSpec, server: Callable[..., JSON], config: Config
 ) -> None:
     plan = training(owner, job_spec(), config, claim_name="mine")
-    children = [plan.job, *plan.others, server(), *surroundings(service_owner)]
+    children = [plan.job, *plan.others, server(), *surroundings(service_owner, config, closed=False)]
     names = [(child["kind"], child["metadata"]["name"]) for child in children]
     assert len(set(names)) == len(names)
 
@@ -253,7 +254,7 @@ def test_pods_of_one_job_find_each_other_as_torchrun_does(
     assert service["spec"]["selector"].items() <= made["template"]["metadata"]["labels"].items()
     assert policy["spec"]["ingress"] == [
         {"ports": [{"protocol": "TCP", "port": 9464}]},
-        {"from": [{"podSelector": {"matchLabels": owner.selector}}]},
+        {"from": [{"podSelector": {"matchLabels": owner.pods}}]},
     ]
 
 
@@ -394,7 +395,7 @@ def test_the_server_is_told_what_to_serve(server: Callable[..., JSON]) -> None:
     made = server(digest="sha256:abc")
     assert container_of(made)["args"] == [
         *("--model", "file:///mnt/vaka/model/digits"),
-        *("--digest", "sha256:abc", "--name", "digits", "--http-port", "8080"),
+        *("--digest", "sha256:abc", "--name", "digits", "--http-port", "8080", "--grpc-port", "9000"),
     ]
     assert mounts_of(made)["/mnt/vaka/model"]["readOnly"]
     annotations = made["spec"]["template"]["metadata"]["annotations"]

@@ -1,0 +1,145 @@
+"""How the traffic of a service is shared out between its predictor and its canary."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from vaka.api.inferenceservice import (
+    CanarySpec,
+    CanaryStatus,
+    InferenceService,
+    InferenceServiceSpec,
+    InferenceServiceStatus,
+)
+from vaka_operator.handlers import gateways, predictors, routing
+from vaka_operator.handlers.models import Known
+from vaka_operator.handlers.predictors import Made
+from vaka_operator.handlers.routing import ROUTER, Routers, Way
+from vaka_operator.handlers.world import Memory, World, now
+from vaka_operator.manifests.deployment import SERVER
+from vaka_operator.manifests.meta import JSON, Owner, fingerprint
+from vaka_operator.status import gates, rollouts
+from vaka_operator.status.predictor import is_rolled_out
+
+CANARY = "canary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What a service has when its traffic is looked at."""
+
+    world: World
+    owner: Owner
+    service: InferenceService
+    live: Mapping[str, JSON]
+    """Its Deployments, by the part that they are."""
+    routers: Routers
+    predictor: Made
+
+    @property
+    def spec(self) -> InferenceServiceSpec:
+        return self.service.spec
+
+    @property
+    def previous(self) -> InferenceServiceStatus:
+        return self.service.status or InferenceServiceStatus()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """How the traffic goes now."""
+
+    way: Way
+    canary: Made | None = None
+    rollout: CanaryStatus | None = None
+
+
+async def share(scene: Scene, known: Known) -> Shared:
+    """Make canary, router and public Service what the spec says."""
+    if scene.spec.canary is None and CANARY in scene.live:
+        return await _retire(scene)
+    canary = await _canary(scene, known) if scene.spec.canary else None
+    rollout = _rollout(scene, scene.spec.canary, canary) if scene.spec.canary and canary else None
+    router = await _router(scene, canary, rollout) if scene.spec.needs_router else None
+    way = await routing.lead(scene.world, scene.owner, scene.spec, predictor=scene.predictor, router=router)
+    if rollout and router:
+        rollout = await _converge(scene, rollout, router, way)
+    gateway = scene.spec.router.gateway if scene.spec.router else None
+    if router or ROUTER in scene.live:
+        way.gateway = await gateways.ensure(scene.world, scene.owner, gateway)
+    if router is None and way.leads and ROUTER in scene.live:
+        await routing.remove(scene.world, scene.owner.of(ROUTER))
+    return Shared(way=way, canary=canary, rollout=rollout)
+
+
+def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus:
+    """What the canary shall have now: what the spec says, or what its gates come to."""
+    if spec.gates is None:
+        return rollouts.wanted(spec, serves=canary.serves)
+    memory = scene.world.memories.setdefault((scene.owner.namespace, scene.owner.name), Memory())
+    states, previous = scene.routers.states, scene.previous.canary
+    step = (previous.target, previous.step, previous.step_since) if previous else None
+    if memory.step != step:  # it came to this step just now, or the operator did
+        memory.step, memory.before = step, {name: state for name, state in states.items() if state}
+    return gates.decide(
+        spec.gates,
+        previous,
+        target=fingerprint(msgspec.to_builtins(spec)),
+        serves=canary.serves,
+        predictor=gates.measured("predictor", states, memory.before),
+        canary=gates.measured("canary", states, memory.before),
+        now=now(),
+    )
+
+
+async def _canary(scene: Scene, known: Known) -> Made:
+    assert scene.spec.canary
+    given, live = scene.spec.canary.predictor, scene.live.get(CANARY)
+    asked = live["spec"].get("replicas", 1) if live else given.min_replicas
+    return await predictors.act(
+        scene.world,
+        scene.owner.of(CANARY),
+        given,
+        known,
+        live=live,
+        replicas=min(max(asked, given.min_replicas), given.most_replicas),
+        closed=routing.is_closed(scene.spec, scene.previous),
+    )
+
+
+async def _router(scene: Scene, canary: Made | None, rollout: CanaryStatus | None) -> Made:
+    return await routing.ensure_router(
+        scene.world,
+        scene.owner.of(ROUTER),
+        scene.spec,
+        live=scene.live.get(ROUTER),
+        predictor=scene.predictor,
+        canary=canary,
+        percent=rollout.traffic_percent if rollout else 0,
+    )
+
+
+async def _converge(scene: Scene, rollout: CanaryStatus, router: Made, way: Way) -> CanaryStatus:
+    """Tell the routers what the canary shall have; what they say then is what it has."""
+    await routing.set_percent(scene.world, scene.owner.of(ROUTER), scene.routers, rollout.traffic_percent)
+    routed = way.leads and is_rolled_out(router.deployment, router.replicas)
+    percent = rollouts.in_force(scene.routers.percent, scene.previous.canary, routed=routed)
+    return msgspec.structs.replace(rollout, traffic_percent=percent)
+
+
+async def _retire(scene: Scene) -> Shared:
+    """Take away the canary's traffic, and then its pods."""
+    world, owner, predictor = scene.world, scene.owner, scene.predictor
+    arrived = predictor.obstacle is None and is_rolled_out(predictor.deployment, predictor.replicas)
+    rollout = rollouts.retiring(scene.previous.canary, arrived=arrived)
+    await routing.set_percent(world, owner.of(ROUTER), scene.routers, rollout.traffic_percent)
+    if rollout.traffic_percent == 0 and (scene.routers.percent == 0 or not scene.routers.states):
+        await predictors.remove(world, owner.of(CANARY))
+    router = _as_it_is(scene.live[ROUTER], ROUTER) if ROUTER in scene.live else None
+    way = Way(part=ROUTER, leads=True, router=router)
+    return Shared(way=way, canary=_as_it_is(scene.live[CANARY], SERVER), rollout=rollout)
+
+
+def _as_it_is(live: JSON, container: str) -> Made:
+    return Made(replicas=live["spec"].get("replicas", 1), deployment=live, container=container)

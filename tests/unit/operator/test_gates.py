@@ -1,0 +1,117 @@
+"""What the gates of a canary decide, by what the routers have measured."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaka.api.inferenceservice import CanaryStatus
+from vaka.api.router import CanaryGates
+from vaka_operator.status import rollouts
+from vaka_operator.status.gates import Measured, decide, measured
+from vaka_operator.status.routers import Figures, RouterState
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+GATES = CanaryGates(interval=60, min_requests=100, max_error_rate=0.01, max_latency_ratio=1.5)
+GOOD = Measured(answers=200, errors=0, milliseconds=2000)
+
+
+def at(seconds: float) -> str:
+    return (START + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def decided(previous: CanaryStatus | None, *, seconds: float = 0, **given: Any) -> CanaryStatus:
+    fields: dict[str, Any] = {"target": "b", "serves": True, "predictor": GOOD, "canary": GOOD}
+    return decide(GATES, previous, now=at(seconds), **fields | given)
+
+
+def begun() -> CanaryStatus:
+    return decided(None)
+
+
+def test_a_good_canary_goes_through_all_steps_and_is_promoted() -> None:
+    status, seen = begun(), []
+    for minute in range(1, 6):
+        seen.append((status.phase, status.traffic_percent))
+        status = decided(status, seconds=60 * minute)
+    assert seen[:4] == [("Progressing", percent) for percent in (10, 25, 50, 100)]
+    assert (status.phase, status.traffic_percent) == ("Promoted", 100)
+    assert rollouts.finding(status) is not None
+
+
+def test_a_step_lasts_its_time_and_needs_its_requests() -> None:
+    assert decided(begun(), seconds=59).traffic_percent == 10
+    few = Measured(answers=99, milliseconds=990)
+    assert decided(begun(), seconds=3600, canary=few).traffic_percent == 10
+
+
+@pytest.mark.parametrize(
+    ("canary", "told"),
+    [
+        (Measured(answers=100, errors=2, milliseconds=1000), "2 of 100 answers were errors: 2.00%"),
+        (Measured(answers=2, errors=2, milliseconds=20), "2 of 2 answers were errors"),
+        (Measured(answers=100, milliseconds=1600), "16.0 ms, 1.60 times the predictor's"),
+    ],
+)
+def test_a_bad_canary_loses_its_traffic_at_once_and_for_good(canary: Measured, told: str) -> None:
+    status = decided(begun(), seconds=5, canary=canary)
+    assert (status.phase, status.traffic_percent) == ("RolledBack", 0)
+    assert status.message is not None
+    assert told in status.message
+    assert decided(status, seconds=600) == status
+
+
+def test_another_canary_begins_anew() -> None:
+    bad = decided(begun(), seconds=5, canary=Measured(answers=100, errors=100))
+    status = decided(bad, seconds=10, target="c")
+    assert (status.phase, status.traffic_percent, status.step_since) == ("Progressing", 10, at(10))
+
+
+def test_a_canary_without_pods_gets_nothing_and_goes_on_at_its_step() -> None:
+    second = decided(begun(), seconds=60)
+    lost = decided(second, seconds=70, serves=False)
+    assert (lost.phase, lost.traffic_percent, lost.step) == ("Waiting", 0, 25)
+    back = decided(lost, seconds=100)
+    assert (back.phase, back.traffic_percent, back.step_since) == ("Progressing", 25, at(100))
+
+
+def test_a_new_step_is_told_with_its_figures() -> None:
+    (told,) = rollouts.news(begun(), decided(begun(), seconds=60))
+    assert "passed 10 % with 200 requests, 0.00% errors" in told.message
+    assert told.message.endswith("it gets 25 %")
+    assert rollouts.news(begun(), decided(begun(), seconds=30)) == []
+
+
+measurements = st.builds(
+    Measured,
+    answers=st.integers(0, 1000),
+    errors=st.integers(0, 1000),
+    milliseconds=st.integers(0, 10**6),
+)
+
+
+@given(st.lists(st.tuples(st.integers(1, 100), measurements, measurements, st.booleans()), max_size=30))
+def test_traffic_only_grows_by_steps_or_goes_to_nothing(
+    seen: list[tuple[int, Measured, Measured, bool]],
+) -> None:
+    status, seconds = begun(), 0
+    for lasted, predictor, canary, serves in seen:
+        seconds, before = seconds + lasted, status
+        status = decided(status, seconds=seconds, predictor=predictor, canary=canary, serves=serves)
+        assert status.traffic_percent in (0, *GATES.steps)
+        if status.traffic_percent > before.traffic_percent > 0:
+            assert GATES.steps.index(status.traffic_percent) == GATES.steps.index(before.traffic_percent) + 1
+            assert canary.answers >= GATES.min_requests
+        if before.phase == "RolledBack":
+            assert status == before
+
+
+def test_a_router_that_began_anew_counts_from_nothing() -> None:
+    def state(answers: int) -> RouterState:
+        return RouterState(50, 0, Figures(), Figures(answers=answers))
+
+    before = {"a": state(10), "b": state(20)}
+    now = {"a": state(15), "b": state(3), "c": state(4), "d": None}
+    assert measured("canary", now, before).answers == 5 + 3 + 4
