@@ -117,7 +117,7 @@ def _settled(part: Part) -> Finding:
 
 def _origin(part: Part) -> str:
     """How a model that a job has published may change."""
-    model = next((m for m in part.models if part.model and m.digest == part.model.digest), None)
+    model = next((m for m in part.models if "/" not in m.name), None)
     if model is None:
         return ""
     return f", pinned to the result of {model.ref}" if model.pinned else f", following {model.ref}"

@@ -107,6 +107,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     if arguments.digest and not re.fullmatch("sha256:[0-9a-f]{64}", arguments.digest):
         raise UserError(f"--digest {arguments.digest!r}: give sha256: and 64 hexadecimal digits")
 
+    if arguments.model_cache and not arguments.digest and "://" in arguments.model:
+        raise UserError("--model-cache needs --digest, by which a model is found there")
+
     from vaka import log
     from vaka.cpus import usable_cpus
     from vaka.serving.options import Options
