@@ -103,7 +103,7 @@ async def observe(
         replicas=made.replicas,
         container=made.container,
         model=made.model,
-        models=[model for model in models if model.name.partition("/")[0] == owner.component],
+        origin=next((model for model in models if model.name == owner.component), None),
         deployment=made.deployment,
         pods=own,
         reports={p["metadata"]["name"]: await cluster.report(p, port=HTTP_PORT) for p in reporting},

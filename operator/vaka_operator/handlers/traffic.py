@@ -60,7 +60,7 @@ async def share(scene: Scene, known: Known) -> Shared:
     if scene.spec.canary is None and CANARY in scene.live:
         return await _retire(scene)
     canary = await _canary(scene, known) if scene.spec.canary else None
-    rollout = _rollout(scene, scene.spec.canary, canary) if scene.spec.canary and canary else None
+    rollout = _rollout(scene, known, scene.spec.canary, canary) if scene.spec.canary and canary else None
     router = await _router(scene, canary, rollout) if scene.spec.needs_router else None
     way = await routing.lead(scene.world, scene.owner, scene.spec, predictor=scene.predictor, router=router)
     if rollout and router:
@@ -73,7 +73,7 @@ async def share(scene: Scene, known: Known) -> Shared:
     return Shared(way=way, canary=canary, rollout=rollout)
 
 
-def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus:
+def _rollout(scene: Scene, known: Known, spec: CanarySpec, canary: Made) -> CanaryStatus:
     """What the canary shall have now: what the spec says, or what its gates come to."""
     if spec.gates is None:
         return rollouts.wanted(spec, serves=canary.serves)
@@ -85,7 +85,7 @@ def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus:
     return gates.decide(
         spec.gates,
         previous,
-        target=fingerprint(msgspec.to_builtins(spec)),
+        target=fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)}),
         serves=canary.serves,
         predictor=gates.measured("predictor", states, memory.before),
         canary=gates.measured("canary", states, memory.before),

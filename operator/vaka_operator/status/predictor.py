@@ -41,8 +41,8 @@ class Part:
     container: str = SERVER
     model: Model | None = None
     """The model to serve, None while none is known, and for the router."""
-    models: Sequence[ResolvedModel] = ()
-    """What references to TrainingJobs came to."""
+    origin: ResolvedModel | None = None
+    """What its reference to a TrainingJob came to, where it has one."""
     deployment: JSON | None = None
     pods: Sequence[JSON] = ()
     reports: Mapping[str, Report | None] = field(default_factory=dict)
@@ -111,13 +111,12 @@ def _settled(part: Part) -> Finding:
         return Finding(Reason.SCALED_TO_ZERO, "no pods run: the next request starts one and waits for it")
     told = f"{part.replicas} of {part.replicas} pods "
     return Finding(
-        Reason.READY, told + (f"serve {part.model.uri}{_origin(part)}" if part.model else "are ready")
+        Reason.READY, told + (f"serve {part.model.uri}{_origin(part.origin)}" if part.model else "are ready")
     )
 
 
-def _origin(part: Part) -> str:
+def _origin(model: ResolvedModel | None) -> str:
     """How a model that a job has published may change."""
-    model = next((m for m in part.models if "/" not in m.name), None)
     if model is None:
         return ""
     return f", pinned to the result of {model.ref}" if model.pinned else f", following {model.ref}"
