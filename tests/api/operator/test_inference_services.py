@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vaka_operator.handlers import inferenceservices
+from vaka_operator.handlers import predictors
 
 pytestmark = pytest.mark.api
 
@@ -219,7 +219,7 @@ async def test_what_is_pinned_is_written_down_before_anything_is_made_of_it(
     def killed(*_: Any, **__: Any) -> None:
         raise ConnectionAbortedError
 
-    monkeypatch.setattr(inferenceservices, "deployment", killed)
+    monkeypatch.setattr(predictors, "deployment", killed)
     with pytest.raises(ConnectionAbortedError):
         await serve()
     monkeypatch.undo()
