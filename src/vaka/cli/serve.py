@@ -21,6 +21,14 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser("serve", help="serve a model over HTTP and gRPC", description=__doc__)
+    _add_model(parser.add_argument_group("the model"))
+    _add_place(parser.add_argument_group("where it listens"))
+    _add_limits(parser.add_argument_group("how requests are computed"))
+    _add_taps(parser.add_argument_group("what else is done with them"))
+    parser.set_defaults(func=_serve)
+
+
+def _add_model(parser: "argparse._ArgumentGroup") -> None:
     parser.add_argument(
         "--model",
         required=True,
@@ -54,6 +62,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="BYTES",
         help="at most so much of them, such as 10Gi (default: as much as the disk has)",
     )
+
+
+def _add_place(parser: "argparse._ArgumentGroup") -> None:
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all, %(default)s)")
     parser.add_argument("--http-port", type=_port, default=HTTP_PORT, help="default: %(default)s")
     parser.add_argument("--grpc-port", type=_port, help="also serve gRPC there (default: not at all)")
@@ -63,6 +74,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default=os.environ.get(DRAIN_ENV, "3"),
         help=f"after SIGTERM, answer on for so long, not ready (default: %(default)s, or ${DRAIN_ENV})",
     )
+
+
+def _add_limits(parser: "argparse._ArgumentGroup") -> None:
     parser.add_argument(
         "--processes", type=_count, help="processes that share the work (default: one for each processor)"
     )
@@ -88,6 +102,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="MS",
         help="milliseconds that requests may wait for others to join them (default: 0)",
     )
+
+
+def _add_taps(parser: "argparse._ArgumentGroup") -> None:
     parser.add_argument("--shadow", metavar="URL", help="ask the server there the same, compare and count")
     parser.add_argument("--shadow-percent", type=_percent, default=100.0, help="of a hundred requests")
     parser.add_argument(
@@ -97,7 +114,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--log-mode", choices=("all", "request", "response"), default="all")
     parser.add_argument("--log-percent", type=_percent, default=100.0, help="of a hundred requests")
-    parser.set_defaults(func=_serve)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -14,8 +14,8 @@ import vaka
 from vaka.api.contract import Report
 from vaka.serving import bodies, openapi, v1, v2
 from vaka.serving.errors import BadRequest, NotReady, ServingError, UnknownPath, WrongMethod
-from vaka.serving.http import Request, Response
 from vaka.serving.load import loading
+from vaka.serving.messages import Request, Response
 from vaka.serving.metrics import Metrics
 from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.repository import Repository

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from vaka.serving.app import refusal
-from vaka.serving.http import HttpServer, Response
+from vaka.serving.http import HttpServer
+from vaka.serving.messages import Response
 from vaka.serving.taps.payloads import payload_log
 from vaka.serving.taps.shadow import Shadow, agree, decoded, encoded
 from vaka.serving.taps.tap import WAITING, Exchange, Tap
