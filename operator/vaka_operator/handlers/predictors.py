@@ -17,7 +17,7 @@ from vaka_operator.manifests.meta import COMPONENT, JSON, Owner
 from vaka_operator.manifests.models import Model, Supply
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding
-from vaka_operator.status.predictor import Part, unready
+from vaka_operator.status.predictor import Part, is_of_one_kind, unready
 
 
 @dataclass(kw_only=True)
@@ -36,6 +36,11 @@ class Made:
     def serves(self) -> bool:
         """Whether some pod of it is ready."""
         return bool((self.deployment or {}).get("status", {}).get("readyReplicas"))
+
+    @property
+    def newest(self) -> bool:
+        """Whether its pods are what they should be, and no former one is left."""
+        return self.obstacle is None and is_of_one_kind(self.deployment)
 
 
 async def act(

@@ -82,11 +82,12 @@ def _rollout(scene: Scene, known: Known, spec: CanarySpec, canary: Made) -> Cana
     step = (previous.target, previous.step, previous.step_since) if previous else None
     if memory.step != step:  # it came to this step just now, or the operator did
         memory.step, memory.before = step, {name: state for name, state in states.items() if state}
+    target = fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)})
     return gates.decide(
         spec.gates,
         previous,
-        target=fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)}),
-        serves=canary.serves,
+        target=target,
+        serves=gates.is_tried(previous, target=target, serves=canary.serves, newest=canary.newest),
         predictor=gates.measured("predictor", states, memory.before),
         canary=gates.measured("canary", states, memory.before),
         now=now(),

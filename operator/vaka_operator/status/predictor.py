@@ -128,12 +128,19 @@ def _count(part: Part, name: str) -> int:
 
 def is_rolled_out(deployment: JSON | None, replicas: int) -> bool:
     """Every pod, and no other, is of the newest kind and ready."""
+    status: JSON = (deployment or {}).get("status", {})
+    return is_of_one_kind(deployment) and replicas == status.get("replicas", 0) == status.get(
+        "readyReplicas", 0
+    )
+
+
+def is_of_one_kind(deployment: JSON | None) -> bool:
+    """No pod of a former kind is left."""
     if deployment is None:
         return False
     status: JSON = deployment.get("status", {})
     observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    counts = {status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")}
-    return bool(observed and counts == {replicas})
+    return bool(observed and status.get("replicas", 0) == status.get("updatedReplicas", 0))
 
 
 def _refused(part: Part) -> Finding | None:
