@@ -157,7 +157,7 @@ CANARY: dict[str, Any] = {"model": {"storageUri": "s3://b/m"}}
         ),
         (
             {"canary": {"predictor": CANARY | {"logger": {"url": "ftp://here"}}}},
-            "must be http(s)://... or s3://BUCKET/PREFIX",
+            "or s3://BUCKET/PREFIX",
         ),
         ({"canary": {"predictor": CANARY, "gates": {"steps": [10, 10]}}}, "Duplicate value"),
         ({"canary": {"predictor": CANARY, "headers": [{"name": "a b", "value": "c"}]}}, "should match"),
