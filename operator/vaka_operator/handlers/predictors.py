@@ -52,6 +52,7 @@ async def act(
     live: JSON | None,
     replicas: int,
     closed: bool,
+    shadow_percent: float = 0,
 ) -> Made:
     """Make the part; what serves already goes on where something new cannot be had yet.
 
@@ -61,6 +62,7 @@ async def act(
         live: its Deployment, if there is one.
         replicas: how many pods it shall have.
         closed: only the router may reach its pods.
+        shadow_percent: the part of its requests that the canary is asked as well.
     """
     made = Made(replicas=replicas, deployment=live)
     try:
@@ -72,7 +74,7 @@ async def act(
         made.model = supply.model
         for manifest in supply.claims(owner):
             await children.ensure(world.cluster, owner, manifest)
-        desired = _desired(world, owner, spec, supply, replicas)
+        desired = _desired(world, owner, spec, supply, replicas=replicas, shadow_percent=shadow_percent)
         if live and is_autoscaled(spec):  # never undo what the autoscaler has done since it was read
             desired["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
         made.deployment = await children.ensure(world.cluster, owner, desired)
@@ -118,9 +120,11 @@ async def observe(
     )
 
 
-def _desired(world: World, owner: Owner, spec: PredictorSpec, supply: Supply, replicas: int) -> JSON:
+def _desired(
+    world: World, owner: Owner, spec: PredictorSpec, supply: Supply, *, replicas: int, shadow_percent: float
+) -> JSON:
     try:
-        return deployment(owner, spec, supply, world.config, replicas=replicas)
+        return deployment(owner, spec, supply, world.config, replicas=replicas, shadow_percent=shadow_percent)
     except ValueError as error:
         raise Obstacle(Finding(Reason.INVALID_SPEC, str(error))) from error
 

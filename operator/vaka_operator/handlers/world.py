@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from vaka.api.contract import ShadowReport
 from vaka.api.inferenceservice import InferenceServiceStatus
 from vaka.api.reasons import Reason
 from vaka.api.trainingjobstatus import TrainingJobStatus
@@ -32,6 +33,8 @@ class Memory:
     """Of the canary: which it is, its part of the traffic, and since when."""
     before: dict[str, RouterState] = field(default_factory=dict)
     """What each router said when that step began."""
+    compared: dict[str, ShadowReport] = field(default_factory=dict)
+    """What each pod of the predictor said of its shadow then."""
 
 
 @dataclass(frozen=True, kw_only=True)

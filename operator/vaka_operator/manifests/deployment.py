@@ -34,30 +34,48 @@ def surroundings(owner: Owner, config: Config, *, closed: bool) -> list[JSON]:
 
 
 def _peers(owner: Owner, config: Config) -> list[JSON]:
-    """Who reaches the pods behind a router: the router, the operator, and Prometheus."""
+    """Who reaches the pods behind a router: it, the operator, Prometheus, and a canary also its predictor."""
 
     def elsewhere(name: str, **namespace: str) -> JSON:
         pods = {"matchLabels": {"app.kubernetes.io/name": name}}
         return {"namespaceSelector": {"matchLabels": namespace} if namespace else {}, "podSelector": pods}
 
+    shadowed = [{"podSelector": {"matchLabels": owner.of("predictor").pods}}]
     home = {"kubernetes.io/metadata.name": config.namespace} if config.namespace else {}
     return [
         {"podSelector": {"matchLabels": owner.of("router").pods}},
         elsewhere("vaka-operator", **home),
         elsewhere("prometheus"),
+        *(shadowed if owner.component == "canary" else []),
     ]
 
 
-def deployment(owner: Owner, spec: PredictorSpec, supply: Supply, config: Config, *, replicas: int) -> JSON:
-    """The server's pods; ValueError says which field of the spec is wrong and what is allowed."""
+def deployment(
+    owner: Owner,
+    spec: PredictorSpec,
+    supply: Supply,
+    config: Config,
+    *,
+    replicas: int,
+    shadow_percent: float = 0,
+) -> JSON:
+    """The server's pods; ValueError says which field of the spec is wrong and what is allowed.
+
+    Args:
+        shadow_percent: the part of the requests that the canary is asked as well.
+    """
     mounts, digest = supply.mounts(owner), supply.model.digest
-    ports = ["--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)]
     container = pod.Container(
         name=SERVER,
         image=spec.image or config.server_image,
         pull_policy=config.image_pull_policy,
         command=["python", "-m", "vaka.cli", "serve"],
-        args=[*supply.arguments(owner), "--name", owner.name, *ports, *_limits(spec)],
+        args=[
+            *supply.arguments(owner),
+            *("--name", owner.name, "--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)),
+            *_limits(spec),
+            *_taps(owner, spec, shadow_percent),
+        ],
         env=pod.environment([], spec, field=f"{FIELDS[owner.component]}.env"),
         secrets=supply.secrets(owner),
         ports=PORTS,
@@ -98,6 +116,16 @@ def _limits(spec: PredictorSpec) -> list[str]:
         "--max-latency": batcher.max_latency,
     }
     return [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
+
+
+def _taps(owner: Owner, spec: PredictorSpec, shadow_percent: float) -> list[str]:
+    words: list[str] = []
+    if shadow_percent:
+        canary = f"http://{owner.of('canary').part_name}.{owner.namespace}.svc"
+        words += ["--shadow", canary, "--shadow-percent", f"{shadow_percent:g}"]
+    if log := spec.logger:
+        words += ["--log-payloads", log.url, "--log-mode", log.mode, "--log-percent", f"{log.percent:g}"]
+    return words
 
 
 def _probes() -> JSON:

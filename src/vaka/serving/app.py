@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import structs
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import vaka
@@ -189,7 +190,7 @@ class App:
         return _json({"name": "vaka", "version": vaka.__version__, "model": name, "urls": urls})
 
     async def _report(self, _: Request) -> Response:
-        return _json(self._told())
+        return _json(structs.replace(self._told(), shadow=self._metrics.shadowed()))
 
     def _told(self) -> Report:
         """What is to be said of the server as a whole: its processes load the model each for itself."""

@@ -13,6 +13,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from vaka.api.contract import ShadowReport
 from vaka.serving.board import Board
 from vaka.serving.columns import (
     BATCH,
@@ -33,6 +34,7 @@ class Metrics:
 
     def __init__(self, board: Board, number: int, model_info: Callable[[], list[dict[str, str]]]) -> None:
         self._row = board.row(number)
+        self._board = board
         self.registry = CollectorRegistry()
         self.registry.register(_Served(board))
         self.registry.register(_ModelInfo(model_info))
@@ -54,6 +56,12 @@ class Metrics:
         INFERENCE.observe(self._row, took)
         WAIT.observe(self._row, max(0.0, waited))
         BATCH.observe(self._row, rows)
+
+    def shadowed(self) -> ShadowReport | None:
+        """What comparing with the shadow came to; None where nothing was compared."""
+        agreed, disagreed = (int(self._board.sum(TAPPED["shadow", r])) for r in ("agree", "disagree"))
+        compared = agreed + disagreed
+        return ShadowReport(agreed=agreed, compared=compared) if compared else None
 
     def tapped(self, tap: str, result: str) -> None:
         """A tap, "shadow" or "payloads", tells what became of an exchange."""

@@ -37,6 +37,7 @@ async def test_a_shadow_is_asked_the_same_and_compared(serve, models, tmp_path):
     client = await serve(models.brightness(tmp_path / "model"), taps=shadowing(str(same.base_url)))
     await client.post(PATH, json=BRIGHT)
     await counted(client, 'vaka_server_shadow_comparisons_total{result="agree"} 1.0')
+    assert (await client.get("/report")).json()["shadow"] == {"agreed": 1, "compared": 1}
     assert 'requests_total{code="200",protocol="v2"} 1.0' in (await same.get("/metrics")).text
 
 
