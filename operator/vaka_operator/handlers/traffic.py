@@ -79,10 +79,9 @@ def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus:
         return rollouts.wanted(spec, serves=canary.serves)
     memory = scene.world.memories.setdefault((scene.owner.namespace, scene.owner.name), Memory())
     states, previous = scene.routers.states, scene.previous.canary
-    step = (previous.target, previous.step, previous.step_since) if previous else None
-    if memory.step != step:  # it came to this step just now, or the operator did
-        memory.step, memory.before = step, {name: state for name, state in states.items() if state}
-    return gates.decide(
+    if previous:
+        memory.begin(previous, states)  # another operator may have decided it
+    decided = gates.decide(
         spec.gates,
         previous,
         target=fingerprint(msgspec.to_builtins(spec)),
@@ -91,6 +90,8 @@ def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus:
         canary=gates.measured("canary", states, memory.before),
         now=now(),
     )
+    memory.begin(decided, states)
+    return decided
 
 
 async def _canary(scene: Scene, known: Known) -> Made:

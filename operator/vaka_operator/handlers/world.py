@@ -1,13 +1,13 @@
 """What every reconcile has at hand, and how it reports."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 
-from vaka.api.inferenceservice import InferenceServiceStatus
+from vaka.api.inferenceservice import CanaryStatus, InferenceServiceStatus
 from vaka.api.reasons import Reason
 from vaka.api.trainingjobstatus import TrainingJobStatus
 from vaka.api.types import Condition
@@ -32,6 +32,13 @@ class Memory:
     """Of the canary: which it is, its part of the traffic, and since when."""
     before: dict[str, RouterState] = field(default_factory=dict)
     """What each router said when that step began."""
+
+    def begin(self, canary: CanaryStatus, states: Mapping[str, RouterState | None]) -> None:
+        """Count from now on, if it came to another step since this was asked last."""
+        step = (canary.target, canary.step, canary.step_since)
+        if self.step != step:
+            self.step = step
+            self.before = {name: state for name, state in states.items() if state}
 
 
 @dataclass(frozen=True, kw_only=True)
