@@ -17,7 +17,7 @@ from vaka_operator.manifests.meta import COMPONENT, JSON, Owner
 from vaka_operator.manifests.models import Model, Supply
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding
-from vaka_operator.status.predictor import Part, unready
+from vaka_operator.status.predictor import Part, is_of_one_kind, unready
 
 
 @dataclass(kw_only=True)
@@ -36,6 +36,11 @@ class Made:
     def serves(self) -> bool:
         """Whether some pod of it is ready."""
         return bool((self.deployment or {}).get("status", {}).get("readyReplicas"))
+
+    @property
+    def newest(self) -> bool:
+        """Whether its pods are what they should be, and no former one is left."""
+        return self.obstacle is None and is_of_one_kind(self.deployment)
 
 
 async def act(
@@ -105,7 +110,7 @@ async def observe(
         replicas=made.replicas,
         container=made.container,
         model=made.model,
-        models=[model for model in models if model.name.partition("/")[0] == owner.component],
+        origin=next((model for model in models if model.name == owner.component), None),
         deployment=made.deployment,
         pods=own,
         reports={p["metadata"]["name"]: await cluster.report(p, port=HTTP_PORT) for p in reporting},

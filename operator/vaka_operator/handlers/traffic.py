@@ -65,7 +65,9 @@ async def share(scene: Scene, known: Known) -> Shared:
     if scene.spec.canary is None and CANARY in scene.live:
         return await _retire(scene)
     canary = await _canary(scene, known) if scene.spec.canary else None
-    rollout = await _rollout(scene, scene.spec.canary, canary) if scene.spec.canary and canary else None
+    rollout = (
+        await _rollout(scene, known, scene.spec.canary, canary) if scene.spec.canary and canary else None
+    )
     router = await _router(scene, canary, rollout) if scene.spec.needs_router else None
     way = await routing.lead(scene.world, scene.owner, scene.spec, predictor=scene.predictor, router=router)
     if rollout and router:
@@ -78,7 +80,7 @@ async def share(scene: Scene, known: Known) -> Shared:
     return Shared(way=way, canary=canary, rollout=rollout)
 
 
-async def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus:
+async def _rollout(scene: Scene, known: Known, spec: CanarySpec, canary: Made) -> CanaryStatus:
     """What the canary shall have now: what the spec says, or what its gates come to."""
     if spec.gates is None:
         return rollouts.wanted(spec, serves=canary.serves)
@@ -89,11 +91,12 @@ async def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus
     if memory.step != step:  # it came to this step just now, or the operator did
         memory.step, memory.before = step, {name: state for name, state in states.items() if state}
         memory.compared = shadows
+    target = fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)})
     return gates.decide(
         spec.gates,
         previous,
-        target=fingerprint(msgspec.to_builtins(spec)),
-        serves=canary.serves,
+        target=target,
+        serves=gates.is_tried(previous, target=target, serves=canary.serves, newest=canary.newest),
         predictor=gates.measured("predictor", states, memory.before),
         canary=gates.measured("canary", states, memory.before),
         shadow=gates.compared(shadows, memory.compared),

@@ -5,16 +5,13 @@ from vaka.api.inferenceservice import Batcher, PredictorSpec
 from vaka_operator.config import Config
 from vaka_operator.manifests import pod
 from vaka_operator.manifests.meta import JSON, Owner, child
-from vaka_operator.manifests.models import Supply
+from vaka_operator.manifests.models import FIELDS, Supply
 from vaka_operator.manifests.networkpolicy import network_policy
 from vaka_operator.manifests.pdb import disruption_budget
 from vaka_operator.manifests.service import part_service
 
 SERVER = "server"
 REQUESTS = {"cpu": "100m", "memory": "128Mi"}
-
-
-FIELDS = {"predictor": "predictor", "canary": "canary.predictor"}
 PORTS = {"http": HTTP_PORT, "grpc": GRPC_PORT}
 
 
@@ -78,8 +75,8 @@ def deployment(
             *_limits(spec),
             *_taps(owner, spec, shadow_percent),
         ],
-        env=pod.environment([], spec, field=f"spec.{FIELDS[owner.component]}.env"),
-        secrets=supply.secrets(),
+        env=pod.environment([], spec, field=f"{FIELDS[owner.component]}.env"),
+        secrets=supply.secrets(owner),
         ports=PORTS,
         mounts=[mount.volume_mount for mount in mounts if mount.volume_mount],
         resources=pod.resources(spec.resources, requests=REQUESTS),

@@ -56,6 +56,19 @@ def compared(now: Mapping[str, ShadowReport], before: Mapping[str, ShadowReport]
     return ShadowReport(agreed=agreed, compared=total)
 
 
+def is_tried(previous: CanaryStatus | None, *, target: str, serves: bool, newest: bool) -> bool:
+    """Whether it is this very canary that answers: a former one goes on while the new one cannot be had.
+
+    Args:
+        previous: what was decided last.
+        target: what stands for this very canary.
+        serves: some pod is ready.
+        newest: no pod is of a former kind.
+    """
+    begun = previous is not None and previous.target == target and previous.phase != WAITING
+    return serves and (begun or newest)
+
+
 def decide(
     gates: CanaryGates,
     previous: CanaryStatus | None,
@@ -73,7 +86,7 @@ def decide(
         gates: of the spec.
         previous: what was decided last.
         target: what stands for this very canary: another one begins anew.
-        serves: some pod of it is ready.
+        serves: some pod of this very canary is ready.
         predictor: what it has answered since the step began.
         canary: the same of the canary.
         now: RFC 3339, UTC.
@@ -84,7 +97,7 @@ def decide(
     if previous.phase == ROLLED_BACK:
         return previous
     if not serves:
-        told = "no pod of the canary is ready"
+        told = "no pod of this very canary is ready"
         return _with(previous, phase=WAITING, traffic_percent=0, step_since=now, message=told)
     if previous.phase == PROMOTED:
         return previous

@@ -483,6 +483,18 @@ def test_versions_that_need_different_secrets_are_refused(server: Callable[..., 
         server("s3://a/m", secret="a", versions=versions)
 
 
+def test_what_is_wrong_with_a_canary_is_told_by_its_own_fields(
+    service_owner: Owner, predictor_spec: Predictor, config: Config
+) -> None:
+    owner, spec = service_owner.of("canary"), predictor_spec()
+    elsewhere = {"old": Model(uri="s3://b/m", secret="b")}
+    secrets = Supply(model=Model(uri="s3://a/m", secret="a"), versions=elsewhere)
+    with pytest.raises(ValueError, match=r"^spec\.canary\.predictor\.model\.versions: "):
+        deployment(owner, spec, secrets, config, replicas=1)
+    with pytest.raises(ValueError, match=r"^spec\.canary\.predictor\.model\.storageUri is file:///m"):
+        deployment(owner, spec, Supply(model=Model(uri="file:///m")), config, replicas=1)
+
+
 @pytest.mark.parametrize(
     ("cache", "claim", "size"),
     [
