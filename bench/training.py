@@ -2,7 +2,9 @@
 
 All three train the same network on the same digits with the same augmentation, optimizer, schedule and
 averaged weights; each run is a process of its own, and they take turns. Lightning takes part where it is
-installed (`pip install lightning`). Prints images a second: median (minimum .. maximum), and ratios.
+installed (`pip install lightning`). Prints images a second: median (minimum .. maximum), and ratios; then
+what checkpoints cost, by a run of which every other stretch writes one; that alone, too, with
+`python bench/training.py checkpoints`.
 """
 
 import statistics
@@ -13,12 +15,19 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaka.api.hyperparameters import CNN
 from vaka.data.dataset import Dataset
 
+if TYPE_CHECKING:
+    from vaka.training.checkpoint import Checkpoints
+    from vaka.training.snapshot import State
+
 RUNS = 5
 HYPER = CNN(epochs=3)
+STRETCH = 40
+"""Steps, of which every other stretch writes a checkpoint: some seconds, much longer than it takes."""
 
 
 def main() -> int:
@@ -36,7 +45,79 @@ def main() -> int:
         pairs = [mine / other for mine, other in zip(figures["vaka"], values, strict=True)]
         ratio = f", vaka is {statistics.median(pairs):.2f} times as fast" if name != "vaka" else ""
         print(f"{name}: {middle:.0f} images/s ({low:.0f} .. {high:.0f}), n={RUNS}{ratio}", flush=True)
+    checkpoints()
     return 0
+
+
+def checkpoints() -> None:
+    """Print what a checkpoint costs, and how much of a training that is with one a minute, as by default."""
+    from vaka.api.trainingjob import CheckpointSpec
+    from vaka.models.cnn import learner
+    from vaka.training.environment import set_up_torch
+    from vaka.training.loop import begin, fit
+
+    run = learner(digits(), HYPER, set_up_torch())
+    state = begin(run, HYPER, lambda _: None)
+    with tempfile.TemporaryDirectory() as scratch:
+        stretches = Stretches(_keeper(Path(scratch)))
+        fit(run, HYPER, state, stretches)
+    every = CheckpointSpec().every_seconds
+    seconds = statistics.median(stretches.spent["time"][0])
+    for name, (without, with_one) in stretches.spent.items():
+        ratio = statistics.median(with_one) / statistics.median(without)
+        print(
+            f"checkpoints: {ratio:.3f} times as much {name} with one every {seconds:.1f} s "
+            f"(n={len(with_one)}), so {(ratio - 1) * seconds / every:.2%} with one every {every} s",
+            flush=True,
+        )
+
+
+def _keeper(scratch: Path) -> "Checkpoints":
+    from vaka.api.trainingjob import CheckpointSpec
+    from vaka.training.checkpoint import Checkpoints
+    from vaka.training.checkpoint_folder import CheckpointFolder
+    from vaka.training.group import Alone
+    from vaka.training.report import Reporter
+    from vaka.training.stopping import Stop
+
+    group, uri = Alone(), (scratch / "kept").as_uri()
+    return Checkpoints(
+        CheckpointFolder(uri, keep=2, scratch=scratch, token=group.token),
+        CheckpointSpec(every_steps=STRETCH),
+        public=uri,
+        fingerprint=lambda _: "bench",
+        stop=Stop(),
+        reporter=Reporter(),
+        group=group,
+    )
+
+
+class Stretches:
+    """A keeper that writes a checkpoint in every other stretch of steps.
+
+    `spent` has the seconds of the stretches without one, and of those with one. The first two do not count:
+    torch warms up, and loads what writes.
+    """
+
+    def __init__(self, keeper: "Checkpoints") -> None:
+        self._keeper = keeper
+        self._before = self._now()
+        self.spent: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in self._before}
+
+    def stepped(self, state: "State") -> None:
+        stretch, step = divmod(state.watch.step - 1, STRETCH)
+        if stretch % 2:
+            self._keeper.stepped(state)
+        if step == STRETCH - 1:
+            before, self._before = self._before, self._now()
+            for name, seconds in self._before.items():
+                if stretch > 1:
+                    self.spent[name][stretch % 2].append(seconds - before[name])
+
+    def ended(self, state: "State") -> None: ...
+
+    def _now(self) -> dict[str, float]:
+        return {"time": time.monotonic(), "processor time": time.process_time()}
 
 
 def digits() -> Dataset:
@@ -209,7 +290,9 @@ def _validate(network, data: Dataset) -> float:  # type: ignore[no-untyped-def]
 CONTESTANTS = {"vaka": vaka, "by-hand": by_hand, "lightning": lightning}
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] == ["checkpoints"]:
+        checkpoints()
+    elif len(sys.argv) > 1:
         print(CONTESTANTS[sys.argv[1]]())
     else:
         sys.exit(main())

@@ -149,10 +149,15 @@ class Cluster:
             content="application/merge-patch+json",
         )
 
-    async def delete(self, live: JSON) -> None:
-        """Remove this very object with all that it owns, if it is still there."""
+    async def delete(self, live: JSON, *, unchanged: bool = False) -> None:
+        """Remove this very object with all that it owns, if it is still there.
+
+        Args:
+            unchanged: only as it was read; Conflict where it has changed since then.
+        """
         meta = live["metadata"]
-        options = {"preconditions": {"uid": meta["uid"]}, "propagationPolicy": "Background"}
+        version = {"resourceVersion": meta["resourceVersion"]} if unchanged else {}
+        options = {"preconditions": {"uid": meta["uid"]} | version, "propagationPolicy": "Background"}
         await self._call("DELETE", _path(live["kind"], meta["namespace"], meta["name"]), body=options)
 
     async def write_status(self, resource: JSON, status: JSON) -> JSON:

@@ -38,6 +38,13 @@ class Models:
         )
 
     @staticmethod
+    def doubled(to: Path) -> Path:
+        """An ONNX file that gives twice its input `x` [batch, 2] as `y`."""
+        node = helper.make_node("Add", ["x", "x"], ["y"])
+        x, y = (info(name, TensorProto.FLOAT, ["batch", 2]) for name in "xy")
+        return _save(helper.make_graph([node], "g", [x], [y]), to)
+
+    @staticmethod
     def sums(to: Path) -> Path:
         """Inputs `a` FP32 [n] and `b` INT64 [n, 2]; outputs `double` = 2a and `total` = b summed."""
         nodes = [

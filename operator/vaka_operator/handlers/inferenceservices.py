@@ -90,6 +90,7 @@ async def _act(world: World, known: Known, service: InferenceService) -> _Made:
         live=live.get("predictor"),
         replicas=_replicas(world, owner, spec, asked, routers),
         closed=routing.is_closed(spec, previous),
+        shadow_percent=spec.canary.shadow_percent if spec.canary else 0,
     )
     woken = _woken(previous.scaling, asked, predictor)
     scene = traffic.Scene(

@@ -35,26 +35,38 @@ def references(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 class Known:
     """What the references of a service came to: written into its status before anything is made of it, for
-    only so what is pinned is pinned for sure."""
+    only so what is pinned is pinned for sure.
+
+    A canary that moves to spec.predictor brings what it was pinned to: that is what it was tried with.
+    """
 
     def __init__(self, cluster: Cluster, resource: JSON, service: InferenceService) -> None:
         self.resource = resource
         self.owner = owner_of(resource)
         self._cluster = cluster
-        before = service.status.models if service.status else []
-        parts = {"predictor", *(["canary"] if service.spec.canary else [])}
-        self.models = [model for model in before if _part(model) in parts]
+        self._parts = {"predictor", "canary"} if service.spec.canary else {"predictor"}
+        self.models = service.status.models if service.status else []
 
     async def supply(self, part: str, given: PredictorModel) -> Supply:
         """What a part is to serve; Obstacle while one of its models has not been published."""
-        supply, resolved = await supply_of(self._cluster, self.owner, part, given, before=self.models)
-        models = [model for model in self.models if _part(model) != part] + resolved
+        before = [*self.models, *(_promoted(model) for model in self.models if _part(model) == "canary")]
+        supply, resolved = await supply_of(self._cluster, self.owner, part, given, before=before)
+        models = [model for model in self.models if _part(model) in self._parts - {part}] + resolved
         models.sort(key=lambda model: (_part(model) != "predictor", model.name))
         if models != self.models:
             status = self.resource.get("status", {}) | {"models": msgspec.to_builtins(models)}
             self.resource = await self._cluster.write_status(self.resource, status)
             self.models = models
         return supply
+
+    def digests(self, part: str) -> list[str]:
+        """Of the models that the part's references came to."""
+        return [model.digest for model in self.models if _part(model) == part]
+
+
+def _promoted(model: ResolvedModel) -> ResolvedModel:
+    """The canary's model as it would be the predictor's."""
+    return msgspec.structs.replace(model, name=f"predictor{model.name.removeprefix('canary')}")
 
 
 def _part(model: ResolvedModel) -> str:

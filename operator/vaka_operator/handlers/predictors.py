@@ -17,7 +17,7 @@ from vaka_operator.manifests.meta import COMPONENT, JSON, Owner
 from vaka_operator.manifests.models import Model, Supply
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding
-from vaka_operator.status.predictor import Part, unready
+from vaka_operator.status.predictor import Part, is_of_one_kind, unready
 
 
 @dataclass(kw_only=True)
@@ -37,6 +37,11 @@ class Made:
         """Whether some pod of it is ready."""
         return bool((self.deployment or {}).get("status", {}).get("readyReplicas"))
 
+    @property
+    def newest(self) -> bool:
+        """Whether its pods are what they should be, and no former one is left."""
+        return self.obstacle is None and is_of_one_kind(self.deployment)
+
 
 async def act(
     world: World,
@@ -47,6 +52,7 @@ async def act(
     live: JSON | None,
     replicas: int,
     closed: bool,
+    shadow_percent: float = 0,
 ) -> Made:
     """Make the part; what serves already goes on where something new cannot be had yet.
 
@@ -56,6 +62,7 @@ async def act(
         live: its Deployment, if there is one.
         replicas: how many pods it shall have.
         closed: only the router may reach its pods.
+        shadow_percent: the part of its requests that the canary is asked as well.
     """
     made = Made(replicas=replicas, deployment=live)
     try:
@@ -67,7 +74,7 @@ async def act(
         made.model = supply.model
         for manifest in supply.claims(owner):
             await children.ensure(world.cluster, owner, manifest)
-        desired = _desired(world, owner, spec, supply, replicas)
+        desired = _desired(world, owner, spec, supply, replicas=replicas, shadow_percent=shadow_percent)
         if live and is_autoscaled(spec):  # never undo what the autoscaler has done since it was read
             desired["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
         made.deployment = await children.ensure(world.cluster, owner, desired)
@@ -103,7 +110,7 @@ async def observe(
         replicas=made.replicas,
         container=made.container,
         model=made.model,
-        models=models,
+        origin=next((model for model in models if model.name == owner.component), None),
         deployment=made.deployment,
         pods=own,
         reports={p["metadata"]["name"]: await cluster.report(p, port=HTTP_PORT) for p in reporting},
@@ -113,9 +120,11 @@ async def observe(
     )
 
 
-def _desired(world: World, owner: Owner, spec: PredictorSpec, supply: Supply, replicas: int) -> JSON:
+def _desired(
+    world: World, owner: Owner, spec: PredictorSpec, supply: Supply, *, replicas: int, shadow_percent: float
+) -> JSON:
     try:
-        return deployment(owner, spec, supply, world.config, replicas=replicas)
+        return deployment(owner, spec, supply, world.config, replicas=replicas, shadow_percent=shadow_percent)
     except ValueError as error:
         raise Obstacle(Finding(Reason.INVALID_SPEC, str(error))) from error
 

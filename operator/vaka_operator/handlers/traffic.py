@@ -1,10 +1,12 @@
 """How the traffic of a service is shared out between its predictor and its canary."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
+from vaka.api.contract import HTTP_PORT, ShadowReport
 from vaka.api.inferenceservice import (
     CanarySpec,
     CanaryStatus,
@@ -12,17 +14,20 @@ from vaka.api.inferenceservice import (
     InferenceServiceSpec,
     InferenceServiceStatus,
 )
-from vaka_operator.handlers import gateways, predictors, routing
+from vaka_operator.handlers import children, gateways, predictors, routing
 from vaka_operator.handlers.models import Known
 from vaka_operator.handlers.predictors import Made
 from vaka_operator.handlers.routing import ROUTER, Routers, Way
 from vaka_operator.handlers.world import Memory, World, now
 from vaka_operator.manifests.deployment import SERVER
-from vaka_operator.manifests.meta import JSON, Owner, fingerprint
+from vaka_operator.manifests.meta import COMPONENT, JSON, Owner, fingerprint
 from vaka_operator.status import gates, rollouts
+from vaka_operator.status.pods import is_ready
 from vaka_operator.status.predictor import is_rolled_out
 
 CANARY = "canary"
+ASKED_AT_MOST = 32
+"""Of how many pods the reports are read: they all compare alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +65,9 @@ async def share(scene: Scene, known: Known) -> Shared:
     if scene.spec.canary is None and CANARY in scene.live:
         return await _retire(scene)
     canary = await _canary(scene, known) if scene.spec.canary else None
-    rollout = _rollout(scene, scene.spec.canary, canary) if scene.spec.canary and canary else None
+    rollout = (
+        await _rollout(scene, known, scene.spec.canary, canary) if scene.spec.canary and canary else None
+    )
     router = await _router(scene, canary, rollout) if scene.spec.needs_router else None
     way = await routing.lead(scene.world, scene.owner, scene.spec, predictor=scene.predictor, router=router)
     if rollout and router:
@@ -73,25 +80,38 @@ async def share(scene: Scene, known: Known) -> Shared:
     return Shared(way=way, canary=canary, rollout=rollout)
 
 
-def _rollout(scene: Scene, spec: CanarySpec, canary: Made) -> CanaryStatus:
+async def _rollout(scene: Scene, known: Known, spec: CanarySpec, canary: Made) -> CanaryStatus:
     """What the canary shall have now: what the spec says, or what its gates come to."""
     if spec.gates is None:
         return rollouts.wanted(spec, serves=canary.serves)
     memory = scene.world.memories.setdefault((scene.owner.namespace, scene.owner.name), Memory())
     states, previous = scene.routers.states, scene.previous.canary
+    shadows = await _shadows(scene) if spec.gates.min_agreement else {}
     if previous:
-        memory.begin(previous, states)  # another operator may have decided it
+        memory.begin(previous, states, shadows)  # another operator may have decided it
+    target = fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)})
     decided = gates.decide(
         spec.gates,
         previous,
-        target=fingerprint(msgspec.to_builtins(spec)),
-        serves=canary.serves,
+        target=target,
+        serves=gates.is_tried(previous, target=target, serves=canary.serves, newest=canary.newest),
         predictor=gates.measured("predictor", states, memory.before),
         canary=gates.measured("canary", states, memory.before),
+        shadow=gates.compared(shadows, memory.compared),
         now=now(),
     )
-    memory.begin(decided, states)
+    memory.begin(decided, states, shadows)
     return decided
+
+
+async def _shadows(scene: Scene) -> dict[str, ShadowReport]:
+    """What pods of the predictor say of how often the canary agrees with them."""
+    cluster = scene.world.cluster
+    pods = await children.pods_of(cluster, scene.owner)
+    asked = [p for p in pods if p["metadata"]["labels"].get(COMPONENT) == "predictor" and is_ready(p)]
+    said = await asyncio.gather(*(cluster.report(pod, port=HTTP_PORT) for pod in asked[:ASKED_AT_MOST]))
+    pairs = zip(asked, said, strict=False)
+    return {pod["metadata"]["name"]: r.shadow for pod, r in pairs if r and r.shadow}
 
 
 async def _canary(scene: Scene, known: Known) -> Made:

@@ -18,7 +18,7 @@ from vaka_operator.manifests.meta import JSON, owner_of
 from vaka_operator.status import pods as podstatus
 from vaka_operator.status.conditions import Finding
 from vaka_operator.status.trials import stopped
-from vaka_operator.status.verdict import Seen
+from vaka_operator.status.verdict import Seen, job_condition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ async def stop(world: World, resource: JSON, job: TrainingJob, given: Order) -> 
     owner, previous = owner_of(resource), job.status or TrainingJobStatus()
     live = await world.cluster.get("Job", owner.namespace, owner.name)
     if live and children.is_owned(live, owner.uid):
-        if _has_ended(live):
+        if job_condition(live, "Complete") or job_condition(live, "Failed"):
             return None
         if "deletionTimestamp" not in live["metadata"]:
             await world.cluster.delete(live)
@@ -75,8 +75,3 @@ async def stop(world: World, resource: JSON, job: TrainingJob, given: Order) -> 
     status = stopped(previous, finding, generation=generation, now=now(), over=over)
     await publish(world, resource, status, before=previous.conditions)
     return Outcome(status.state, None if over else SOON_S)
-
-
-def _has_ended(job: JSON) -> bool:
-    found = job.get("status", {}).get("conditions", [])
-    return any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in found)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from vaka.api.contract import ShadowReport
 from vaka.api.inferenceservice import CanaryStatus, InferenceServiceStatus
 from vaka.api.reasons import Reason
 from vaka.api.trainingjobstatus import TrainingJobStatus
@@ -32,13 +33,21 @@ class Memory:
     """Of the canary: which it is, its part of the traffic, and since when."""
     before: dict[str, RouterState] = field(default_factory=dict)
     """What each router said when that step began."""
+    compared: dict[str, ShadowReport] = field(default_factory=dict)
+    """What each pod of the predictor said of its shadow then."""
 
-    def begin(self, canary: CanaryStatus, states: Mapping[str, RouterState | None]) -> None:
+    def begin(
+        self,
+        canary: CanaryStatus,
+        states: Mapping[str, RouterState | None],
+        shadows: dict[str, ShadowReport],
+    ) -> None:
         """Count from now on, if it came to another step since this was asked last."""
         step = (canary.target, canary.step, canary.step_since)
         if self.step != step:
             self.step = step
             self.before = {name: state for name, state in states.items() if state}
+            self.compared = shadows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,13 @@ def name_of_its_own(owner: Owner) -> str:
 
 
 def cache_name(owner: Owner) -> str:
-    return f"{owner.name}-model-cache"
+    """Another one for each part, so that what one asks for is no matter of the others."""
+    suffix = "" if owner.component == "predictor" else f"-{owner.component}"
+    return f"{owner.name}-model-cache{suffix}"
 
 
 def cache_claim(owner: Owner, cache: ModelCache) -> JSON | None:
-    """The claim of the service's own cache; None where one that there is is named."""
+    """The claim of the part's own cache; None where one that there is is named."""
     if cache.size is None:
         return None
     given = {"storageClassName": cache.storage_class_name} if cache.storage_class_name else {}

@@ -5,16 +5,13 @@ from vaka.api.inferenceservice import Batcher, PredictorSpec
 from vaka_operator.config import Config
 from vaka_operator.manifests import pod
 from vaka_operator.manifests.meta import JSON, Owner, child
-from vaka_operator.manifests.models import Supply
+from vaka_operator.manifests.models import FIELDS, Supply
 from vaka_operator.manifests.networkpolicy import network_policy
 from vaka_operator.manifests.pdb import disruption_budget
 from vaka_operator.manifests.service import part_service
 
 SERVER = "server"
 REQUESTS = {"cpu": "100m", "memory": "128Mi"}
-
-
-FIELDS = {"predictor": "predictor", "canary": "canary.predictor"}
 PORTS = {"http": HTTP_PORT, "grpc": GRPC_PORT}
 
 
@@ -37,7 +34,7 @@ def surroundings(owner: Owner, config: Config, *, closed: bool) -> list[JSON]:
 
 
 def _peers(owner: Owner, config: Config) -> list[JSON]:
-    """Who reaches the pods behind a router: the router, the operator, and Prometheus."""
+    """Who reaches the pods behind a router: it, a predictor that has a shadow, the operator, Prometheus."""
 
     def elsewhere(name: str, **namespace: str) -> JSON:
         pods = {"matchLabels": {"app.kubernetes.io/name": name}}
@@ -46,23 +43,40 @@ def _peers(owner: Owner, config: Config) -> list[JSON]:
     home = {"kubernetes.io/metadata.name": config.namespace} if config.namespace else {}
     return [
         {"podSelector": {"matchLabels": owner.of("router").pods}},
+        {"podSelector": {"matchLabels": owner.of("predictor").pods}},
         elsewhere("vaka-operator", **home),
         elsewhere("prometheus"),
     ]
 
 
-def deployment(owner: Owner, spec: PredictorSpec, supply: Supply, config: Config, *, replicas: int) -> JSON:
-    """The server's pods; ValueError says which field of the spec is wrong and what is allowed."""
+def deployment(
+    owner: Owner,
+    spec: PredictorSpec,
+    supply: Supply,
+    config: Config,
+    *,
+    replicas: int,
+    shadow_percent: float = 0,
+) -> JSON:
+    """The server's pods; ValueError says which field of the spec is wrong and what is allowed.
+
+    Args:
+        shadow_percent: the part of the requests that the canary is asked as well.
+    """
     mounts, digest = supply.mounts(owner), supply.model.digest
-    ports = ["--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)]
     container = pod.Container(
         name=SERVER,
         image=spec.image or config.server_image,
         pull_policy=config.image_pull_policy,
         command=["python", "-m", "vaka.cli", "serve"],
-        args=[*supply.arguments(owner), "--name", owner.name, *ports, *_limits(spec)],
-        env=pod.environment([], spec, field=f"spec.{FIELDS[owner.component]}.env"),
-        secrets=supply.secrets(),
+        args=[
+            *supply.arguments(owner),
+            *("--name", owner.name, "--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)),
+            *_limits(spec),
+            *_taps(owner, spec, shadow_percent),
+        ],
+        env=pod.environment([], spec, field=f"{FIELDS[owner.component]}.env"),
+        secrets=supply.secrets(owner),
         ports=PORTS,
         mounts=[mount.volume_mount for mount in mounts if mount.volume_mount],
         resources=pod.resources(spec.resources, requests=REQUESTS),
@@ -101,6 +115,16 @@ def _limits(spec: PredictorSpec) -> list[str]:
         "--max-latency": batcher.max_latency,
     }
     return [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
+
+
+def _taps(owner: Owner, spec: PredictorSpec, shadow_percent: float) -> list[str]:
+    words: list[str] = []
+    if shadow_percent:
+        canary = f"http://{owner.of('canary').part_name}.{owner.namespace}.svc"
+        words += ["--shadow", canary, "--shadow-percent", f"{shadow_percent:g}"]
+    if log := spec.logger:
+        words += ["--log-payloads", log.url, "--log-mode", log.mode, "--log-percent", f"{log.percent:g}"]
+    return words
 
 
 def _probes() -> JSON:

@@ -12,6 +12,9 @@ from vaka_operator.manifests import storage
 from vaka_operator.manifests.claim import cache_claim, cache_name
 from vaka_operator.manifests.meta import JSON, Owner
 
+FIELDS = {"predictor": "spec.predictor", "canary": "spec.canary.predictor"}
+"""Where the spec has each part that serves."""
+
 
 class Model(msgspec.Struct, kw_only=True, frozen=True):
     """The model that is to be served."""
@@ -43,7 +46,7 @@ class Supply(msgspec.Struct, kw_only=True, frozen=True):
     def mounts(self, owner: Owner) -> list[storage.Mount]:
         """Those of the model and of each version, and then of the cache."""
         uris = {name: version.uri for name, version in self.versions.items()}
-        places = storage.models(self.model.uri, uris)
+        places = storage.models(self.model.uri, uris, field=f"{FIELDS[owner.component]}.model")
         if self.cache and self.caches:
             places.append(storage.cache(self.cache.claim_name or cache_name(owner)))
         return places
@@ -61,14 +64,14 @@ class Supply(msgspec.Struct, kw_only=True, frozen=True):
             words += ["--model-cache-size", str(amount(self.cache.size))] if self.cache.size else []
         return words
 
-    def secrets(self) -> list[str]:
+    def secrets(self, owner: Owner) -> list[str]:
         """One Secret or none, for the keys of a second one would have the same names."""
         named = {"the model": self.model} | {f"version {name}": v for name, v in self.versions.items()}
         needed = {model.secret: what for what, model in named.items() if model.secret}
         if len(needed) > 1:
+            field = f"{FIELDS[owner.component]}.model"
             told = " and ".join(f"{what} needs Secret {secret}" for secret, what in needed.items())
             raise ValueError(
-                f"spec.predictor.model.versions: {told}: give one Secret that reaches all in "
-                "spec.predictor.model.secretRef"
+                f"{field}.versions: {told}: give one Secret that reaches all in {field}.secretRef"
             )
         return list(needed)

@@ -108,9 +108,12 @@ def output(uri: str) -> Mount:
     return _mount(uri, field="spec.output.storageUri", volume="output", path=OUTPUT_MOUNT, writes=True)
 
 
-def models(uri: str, versions: Mapping[str, str]) -> list[Mount]:
-    """Where the server reads its model, and then its further versions; each claim is mounted once."""
-    field = "spec.predictor.model"
+def models(uri: str, versions: Mapping[str, str], *, field: str) -> list[Mount]:
+    """Where the server reads its model, and then its further versions; each claim is mounted once.
+
+    Args:
+        field: where the spec has the model.
+    """
     found: list[Mount] = []
     claims: list[str] = []
     for name, given in [("", uri), *versions.items()]:

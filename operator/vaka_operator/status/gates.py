@@ -6,10 +6,12 @@ from datetime import datetime
 
 import msgspec
 
+from vaka.api.contract import ShadowReport
 from vaka.api.inferenceservice import CanaryFigures, CanaryStatus
 from vaka.api.router import CanaryGates
 from vaka_operator.status.routers import Figures, RouterState
 
+NOTHING = ShadowReport(agreed=0, compared=0)
 PROGRESSING, PROMOTED, ROLLED_BACK, WAITING = "Progressing", "Promoted", "RolledBack", "Waiting"
 
 
@@ -44,6 +46,29 @@ def measured(part: str, now: Mapping[str, RouterState | None], before: Mapping[s
     )
 
 
+def compared(now: Mapping[str, ShadowReport], before: Mapping[str, ShadowReport]) -> ShadowReport:
+    """What all pods of the predictor have compared since; one that is new began with nothing."""
+    agreed = total = 0
+    for name, shadow in now.items():
+        began = before.get(name, NOTHING)
+        began = began if began.compared <= shadow.compared else NOTHING
+        agreed, total = agreed + shadow.agreed - began.agreed, total + shadow.compared - began.compared
+    return ShadowReport(agreed=agreed, compared=total)
+
+
+def is_tried(previous: CanaryStatus | None, *, target: str, serves: bool, newest: bool) -> bool:
+    """Whether it is this very canary that answers: a former one goes on while the new one cannot be had.
+
+    Args:
+        previous: what was decided last.
+        target: what stands for this very canary.
+        serves: some pod is ready.
+        newest: no pod is of a former kind.
+    """
+    begun = previous is not None and previous.target == target and previous.phase != WAITING
+    return serves and (begun or newest)
+
+
 def decide(
     gates: CanaryGates,
     previous: CanaryStatus | None,
@@ -53,6 +78,7 @@ def decide(
     predictor: Measured,
     canary: Measured,
     now: str,
+    shadow: ShadowReport = NOTHING,
 ) -> CanaryStatus:
     """What the canary shall have now, and why.
 
@@ -60,26 +86,28 @@ def decide(
         gates: of the spec.
         previous: what was decided last.
         target: what stands for this very canary: another one begins anew.
-        serves: some pod of it is ready.
+        serves: some pod of this very canary is ready.
         predictor: what it has answered since the step began.
         canary: the same of the canary.
         now: RFC 3339, UTC.
+        shadow: how often it gave the predictor's answers since then.
     """
     if previous is None or previous.target != target or previous.step is None:
         previous = _at(gates.steps[0], target=target, now=now)
     if previous.phase == ROLLED_BACK:
         return previous
     if not serves:
-        told = "no pod of the canary is ready"
+        told = "no pod of this very canary is ready"
         return _with(previous, phase=WAITING, traffic_percent=0, step_since=now, message=told)
     if previous.phase == PROMOTED:
         return previous
     if previous.phase == WAITING:
         return _at(previous.step or gates.steps[0], target=target, now=now)
-    figures = _figures_of(predictor, canary)
-    if why := _violation(gates, predictor, canary):
+    figures = _figures_of(predictor, canary, shadow)
+    if why := _violation(gates, predictor, canary) or _disagreement(gates, shadow):
         return _with(previous, phase=ROLLED_BACK, traffic_percent=0, figures=figures, message=why)
-    if not _is_over(gates, previous, canary, now):
+    waits = gates.min_agreement is not None and shadow.compared < gates.min_requests
+    if waits or not _is_over(gates, previous, canary, now):
         return _with(previous, figures=figures, traffic_percent=previous.step, message=_told(canary, figures))
     return _advanced(gates, previous, figures, canary, now)
 
@@ -114,6 +142,18 @@ def _violation(gates: CanaryGates, predictor: Measured, canary: Measured) -> str
     return None
 
 
+def _disagreement(gates: CanaryGates, shadow: ShadowReport) -> str | None:
+    if gates.min_agreement is None or shadow.compared < gates.min_requests:
+        return None
+    share = shadow.agreed / shadow.compared
+    if share >= gates.min_agreement:
+        return None
+    return (
+        f"{shadow.agreed} of {shadow.compared} of its answers were the predictor's: "
+        f"{share:.2%}, and gates.minAgreement is {gates.min_agreement:.2%}"
+    )
+
+
 def _is_over(gates: CanaryGates, previous: CanaryStatus, canary: Measured, now: str) -> bool:
     since = datetime.fromisoformat(previous.step_since or now)
     lasted = (datetime.fromisoformat(now) - since).total_seconds()
@@ -126,12 +166,15 @@ def _ratio(predictor: Measured, canary: Measured) -> float | None:
     return canary.mean_ms / predictor.mean_ms
 
 
-def _figures_of(predictor: Measured, canary: Measured) -> CanaryFigures:
+def _figures_of(predictor: Measured, canary: Measured, shadow: ShadowReport) -> CanaryFigures:
     ratio = _ratio(predictor, canary)
+    some = shadow.compared > 0
     return CanaryFigures(
         requests=canary.answers,
         error_rate=f"{canary.error_rate:.4f}",
         latency_ratio=None if ratio is None else f"{ratio:.2f}",
+        compared=shadow.compared if some else None,
+        agreement=f"{shadow.agreed / shadow.compared:.4f}" if some else None,
     )
 
 

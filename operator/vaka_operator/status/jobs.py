@@ -161,9 +161,12 @@ def _restarting(seen: Seen) -> Verdict | None:
     if obstacle not in (Reason.CONTAINER_STARTING, Reason.CREATED):
         return None
     ended = next(iter(seen.ended("Failed")), None)
+    told = find(seen.previous.conditions, "Restarting")
+    if told and not newly and ended is None:  # its pods went with a Job that was made anew
+        return Verdict(stage=Stage.RESTARTING, finding=Finding(Reason.RESTARTING, told.message))
     cause = f"{ended.pod} failed: {ended.finding.message}" if ended else "a pod was removed"
-    told = f"attempt {before + 1} follows{_counted(seen)}: {cause}{_free(seen, ended)}"
-    return Verdict(stage=Stage.RESTARTING, finding=Finding(Reason.RESTARTING, told))
+    message = f"attempt {before + 1} follows{_counted(seen)}: {cause}{_free(seen, ended)}"
+    return Verdict(stage=Stage.RESTARTING, finding=Finding(Reason.RESTARTING, message))
 
 
 def _free(seen: Seen, ended: podstatus.Ended | None) -> str:

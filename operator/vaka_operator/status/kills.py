@@ -3,9 +3,13 @@
 Their Job counts them, for its podFailurePolicy cannot tell a kill from a lack of memory. So the Job's
 backoffLimit is raised by one for each, and an annotation of the Job says how many failures do not count and
 which pods were made up for. Both are written at once: to die in between forgives nobody twice or never.
+
+After each pod that failed, forgiven or not, the Job controller waits twice as long before it makes the next,
+up to ten minutes, and only a new Job starts from none. So one of which no failure counts is made anew.
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -18,6 +22,8 @@ FORGIVEN = "vaka.dev/forgiven"
 """Annotation of a Job: JSON of what is Forgiven."""
 TRACKING = "batch.kubernetes.io/job-tracking"
 """Finalizer of a pod that its Job has not counted yet."""
+FIRST_WAIT = timedelta(seconds=10)
+"""Before the pod that follows the first that failed; it is left, so that nothing is tried without a pause."""
 UID_DIGITS = 13
 """Of a uid: they tell the pods of one Job apart, and all that a cluster keeps fit into an annotation."""
 
@@ -78,6 +84,21 @@ def failed(job: JSON) -> int:
 def own_failures(job: JSON) -> int:
     """How many of them count."""
     return max(0, failed(job) - forgiven(job).failures)
+
+
+def holds_back(job: JSON, pods: Sequence[JSON], *, now: str) -> bool:
+    """Whether the Job still waits longer than after a first failure, though none of its failures counts.
+
+    Args:
+        job: as it is after what is forgiven was noted.
+        pods: those of the Job that are still there.
+        now: the time.
+    """
+    ends = [end for pod in pods if (end := podstatus.ended_at(pod, TRAINER))]
+    if len(ends) < 2 or own_failures(job) or any(_is_uncounted(pod, job) for pod in pods):
+        return False
+    wait = FIRST_WAIT * (1 << min(len(ends) - 1, 6))
+    return datetime.fromisoformat(now) < datetime.fromisoformat(max(ends)) + wait
 
 
 def _mark(pod: JSON) -> str:

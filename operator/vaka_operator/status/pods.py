@@ -106,6 +106,12 @@ def running_since(pod: JSON, container: str) -> str | None:
     return None if started is None else str(started)
 
 
+def ended_at(pod: JSON, container: str) -> str | None:
+    """When the container ended, if it has."""
+    ended = _state(pod, container).get("terminated", {}).get("finishedAt")
+    return None if ended is None else str(ended)
+
+
 def obstacle(pod: JSON, *, claims: Mapping[str, JSON | None], events: Iterable[JSON]) -> Finding:
     """Why a pod that has not ended does not run yet.
 

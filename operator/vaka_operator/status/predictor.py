@@ -41,8 +41,8 @@ class Part:
     container: str = SERVER
     model: Model | None = None
     """The model to serve, None while none is known, and for the router."""
-    models: Sequence[ResolvedModel] = ()
-    """What references to TrainingJobs came to."""
+    origin: ResolvedModel | None = None
+    """What its reference to a TrainingJob came to, where it has one."""
     deployment: JSON | None = None
     pods: Sequence[JSON] = ()
     reports: Mapping[str, Report | None] = field(default_factory=dict)
@@ -111,13 +111,12 @@ def _settled(part: Part) -> Finding:
         return Finding(Reason.SCALED_TO_ZERO, "no pods run: the next request starts one and waits for it")
     told = f"{part.replicas} of {part.replicas} pods "
     return Finding(
-        Reason.READY, told + (f"serve {part.model.uri}{_origin(part)}" if part.model else "are ready")
+        Reason.READY, told + (f"serve {part.model.uri}{_origin(part.origin)}" if part.model else "are ready")
     )
 
 
-def _origin(part: Part) -> str:
+def _origin(model: ResolvedModel | None) -> str:
     """How a model that a job has published may change."""
-    model = next((m for m in part.models if part.model and m.digest == part.model.digest), None)
     if model is None:
         return ""
     return f", pinned to the result of {model.ref}" if model.pinned else f", following {model.ref}"
@@ -129,12 +128,19 @@ def _count(part: Part, name: str) -> int:
 
 def is_rolled_out(deployment: JSON | None, replicas: int) -> bool:
     """Every pod, and no other, is of the newest kind and ready."""
+    status: JSON = (deployment or {}).get("status", {})
+    return is_of_one_kind(deployment) and replicas == status.get("replicas", 0) == status.get(
+        "readyReplicas", 0
+    )
+
+
+def is_of_one_kind(deployment: JSON | None) -> bool:
+    """No pod of a former kind is left."""
     if deployment is None:
         return False
     status: JSON = deployment.get("status", {})
     observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    counts = {status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")}
-    return bool(observed and counts == {replicas})
+    return bool(observed and status.get("replicas", 0) == status.get("updatedReplicas", 0))
 
 
 def _refused(part: Part) -> Finding | None:

@@ -26,6 +26,12 @@ class Stage(StrEnum):
     FAILED = "Failed"
 
 
+def job_condition(job: JSON | None, kind: str) -> JSON | None:
+    """The condition of this type of a Job, if it is true."""
+    found = (job or {}).get("status", {}).get("conditions", [])
+    return next((c for c in found if c["type"] == kind and c["status"] == "True"), None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """What is known of a TrainingJob and its children at one moment."""
@@ -70,8 +76,7 @@ class Seen:
 
     def condition(self, kind: str) -> JSON | None:
         """The Job's condition of this type, if it is true."""
-        found = (self.job or {}).get("status", {}).get("conditions", [])
-        return next((c for c in found if c["type"] == kind and c["status"] == "True"), None)
+        return job_condition(self.job, kind)
 
     def ended(self, phase: str) -> list[podstatus.Ended]:
         """How the last pod of each index that ended so did; the causes before what followed from them."""

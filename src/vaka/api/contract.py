@@ -76,6 +76,13 @@ class CheckpointReport(msgspec.Struct, rename="camel", kw_only=True, frozen=True
     time: str
 
 
+class ShadowReport(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    """How often the model that shadows this one gave the same answer."""
+
+    agreed: int
+    compared: int
+
+
 class Report(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):
     """What a pod says of itself at GET /report, and the trainer last in its termination message.
 
@@ -93,3 +100,4 @@ class Report(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_def
     metrics: list[Metric] = []
     checkpoint: CheckpointReport | None = None
     model: PublishedModel | None = None
+    shadow: ShadowReport | None = None

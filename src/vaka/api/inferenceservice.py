@@ -28,6 +28,26 @@ class Batcher(Resource, frozen=True):
     ) = None
 
 
+class Logger(Resource, frozen=True):
+    url: Annotated[
+        str,
+        said(
+            "Where requests and answers go: http(s):// as CloudEvents, s3://BUCKET/PREFIX as JSON lines.",
+            Rule(
+                "self.matches('^(https?://[^/]+.*|s3://[^/]+/.+)$')",
+                "must be http(s)://... or s3://BUCKET/PREFIX",
+            ),
+            maxLength=1024,
+        ),
+    ]
+    mode: Annotated[
+        Literal["all", "request", "response"], said("Whether requests, answers or both are logged.")
+    ] = "all"
+    percent: Annotated[
+        float, Meta(gt=0, le=100, description="How many of a hundred requests are logged, by chance.")
+    ] = 100
+
+
 class PredictorSpec(Resource, frozen=True):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -68,6 +88,7 @@ class PredictorSpec(Resource, frozen=True):
     ) = None
     timeout: Annotated[int, Meta(ge=1, le=3600, description="Seconds that a request may take.")] | None = None
     batcher: Annotated[Batcher, said("How requests are put together for the model.")] | None = None
+    logger: Annotated[Logger, said("Log requests and answers; none is logged without it.")] | None = None
     image: (
         Annotated[str, said("Image of the server; default: the one that the chart names.", minLength=1)]
         | None
@@ -99,6 +120,10 @@ class CanarySpec(Resource, frozen=True):
             "!has(self.gates) || !has(self.trafficPercent)",
             "give either trafficPercent or gates, whose steps decide it",
         ),
+        Rule(
+            "!has(self.gates) || !has(self.gates.minAgreement) || self.shadowPercent > 0",
+            "gates.minAgreement needs shadowPercent: only what the shadow was asked can be compared",
+        ),
     )
     predictor: Annotated[PredictorSpec, said("The pods that answer this part of the predictions.")]
     traffic_percent: (
@@ -107,6 +132,15 @@ class CanarySpec(Resource, frozen=True):
         ]
         | None
     ) = None
+    shadow_percent: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="The part of the predictor's requests that it is asked as well, to compare its "
+            "answers; they are never returned.",
+        ),
+    ] = 0
     headers: Annotated[
         list[HeaderMatch], said("Requests with all of these headers go to it, whatever its part.", maxItems=8)
     ] = []
@@ -186,6 +220,10 @@ class CanaryFigures(Resource, frozen=True):
     requests: int
     error_rate: Annotated[str, said("In decimal.")]
     latency_ratio: Annotated[str, said("Its mean time by the predictor's, in decimal.")] | None = None
+    compared: Annotated[int, said("How many of its answers were compared with the predictor's.")] | None = (
+        None
+    )
+    agreement: Annotated[str, said("The part of them that agreed, in decimal.")] | None = None
 
 
 class CanaryStatus(Resource, frozen=True):

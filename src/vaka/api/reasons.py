@@ -257,12 +257,7 @@ class Reason(StrEnum):
         "The model is not the one that the digest stands for, or is damaged.",
         "Publish it again, or correct the digest.",
     )
-    CRASH_LOOP = (
-        "CrashLoop",
-        "Ready",
-        "The server ends again and again.",
-        "Read its last lines in the message.",
-    )
+    CRASH_LOOP = "CrashLoop", "Ready", "The server ends again and again.", "Read why in the message."
     ROLLING_OUT = "RollingOut", "Ready", "Pods are being replaced.", "Nothing."
     SCALED_TO_ZERO = (
         "ScaledToZero",

@@ -40,6 +40,13 @@ class CanaryGates(Resource, frozen=True):
     max_latency_ratio: Annotated[
         float, Meta(gt=0, le=1000, description="How its mean time may compare to that of the predictor.")
     ] = 1.5
+    min_agreement: (
+        Annotated[
+            float,
+            Meta(gt=0, le=1, description="The part of its shadowed answers that must be the predictor's."),
+        ]
+        | None
+    ) = None
 
 
 class ApiKeys(Resource, frozen=True):

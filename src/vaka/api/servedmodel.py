@@ -83,7 +83,7 @@ class ModelCache(Resource, frozen=True):
             "!has(self.storageClassName) || has(self.size)", "storageClassName goes with size, not claimName"
         ),
     )
-    size: Annotated[Quantity, said("Size of a claim that is made for this service.")] | None = None
+    size: Annotated[Quantity, said("Size of a claim that is made for it.")] | None = None
     claim_name: (
         Annotated[str, said("A claim of the namespace, which several services can share.", minLength=1)]
         | None
@@ -124,7 +124,7 @@ class PredictorModel(ServedModel, frozen=True):
 class ResolvedModel(Resource, frozen=True):
     """What a trainingJobRef came to; a pinned one stays, whatever becomes of its job."""
 
-    name: Annotated[str, said("Which model of the spec: predictor, or predictor/VERSION.")]
+    name: Annotated[str, said("Which model of the spec: predictor, predictor/VERSION, or canary likewise.")]
     training_job: Annotated[str, said("The job that published it.")]
     uri: str
     digest: str

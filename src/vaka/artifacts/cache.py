@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaka import storage
-from vaka.artifacts.errors import DigestMismatch, ModelError
+from vaka.artifacts.errors import ModelError
 from vaka.artifacts.manifest import Manifest
 from vaka.artifacts.read import open_model
 
@@ -157,7 +157,7 @@ def _verified(entry: Path, digest: str) -> Manifest | None:
         return None
     try:
         return open_model(_inside(entry), digest=digest)
-    except (DigestMismatch, ModelError, OSError):
+    except (ModelError, OSError):
         return None
 
 

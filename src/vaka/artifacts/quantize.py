@@ -14,7 +14,7 @@ from vaka.artifacts.manifest import GRAPH, Variant
 from vaka.artifacts.runtime import Predict, predictor
 
 INT8_GRAPH = "model.int8.onnx"
-OPERATORS = ["Conv", "Gemm", "MatMul", "MaxPool", "Relu", "Reshape", "Flatten"]
+OPERATORS = ["Conv", "Gemm", "MatMul", "Add", "MaxPool", "ReduceMean", "Relu", "Reshape", "Flatten"]
 """What is computed in whole numbers. Not Softmax: it takes little of the time and would lose much."""
 
 Inputs = Mapping[str, NDArray[Any]]
@@ -63,6 +63,8 @@ def quantize(graph: Path, to: Path, samples: Sequence[Inputs]) -> None:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            # Weights of 7 bits: with 8, sums overflow on processors without VNNI (MNIST lost 0.7 %).
+            reduce_range=True,
         )
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from vaka.artifacts.manifest import Manifest, Tensor
+from vaka.batch.chunk import Chunk
 from vaka.batch.results import Result
-from vaka.batch.source import Chunk
 from vaka.serving.tensors import DTYPES, Array
 from vaka.serving.v1 import CLASSIFICATION
 

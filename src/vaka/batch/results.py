@@ -8,8 +8,8 @@ import numpy as np
 
 from vaka.artifacts.manifest import Manifest
 from vaka.artifacts.read import graph_of, open_model
+from vaka.batch.chunk import WHOLE, Chunk
 from vaka.batch.errors import BatchError
-from vaka.batch.source import Chunk
 from vaka.serving import images
 from vaka.serving.errors import BadRequest
 from vaka.serving.predictor import Predictor
@@ -75,8 +75,8 @@ class Runner:
         first = self._inputs[0]
         if isinstance(row, Exception):
             raise BadRequest(str(row))
-        if len(self._inputs) == 1 and isinstance(row, dict) and len(row) == 1 and "b64" not in row:
-            row = next(iter(row.values()))  # under whichever name
+        if len(self._inputs) == 1 and isinstance(row, dict):
+            row = next((row[name] for name in (first.name, *WHOLE) if name in row), row)
         if self._is_image and self.manifest.image:
             decode = images.from_file if isinstance(row, bytes) else images.decode
             return {first.name: decode(row, self.manifest.image, WHERE)}
@@ -84,7 +84,7 @@ class Runner:
             return {first.name: from_json(row, first.datatype, WHERE)}
         if not isinstance(row, dict):
             raise BadRequest(f"{WHERE} must have the inputs {', '.join(t.name for t in self._inputs)}")
-        check_names(row, self._inputs, f"{WHERE}: ")
+        check_names(row.keys() & {t.name for t in self._inputs}, self._inputs, f"{WHERE}: ")
         return {t.name: from_json(row[t.name], t.datatype, f"{WHERE}: {t.name}") for t in self._inputs}
 
     def _predict(self, rows: Sequence[Mapping[str, Array]]) -> list[Result]:

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaka.artifacts.read import digest_at
+from vaka.artifacts.read import digest_at, open_model
+from vaka.batch.chunk import Source
 from vaka.batch.columns import table
 from vaka.batch.errors import BatchError
 from vaka.batch.output import Output, Plan
 from vaka.batch.results import Runner
-from vaka.batch.source import Source, open_source
+from vaka.batch.source import open_source
 
 _PR_SET_PDEATHSIG = 1
 
@@ -56,7 +57,8 @@ class Batch:
         Raises:
             BatchError: there is no input, or the output holds results of something else.
         """
-        source, target = open_source(inputs), Output(uri=output)
+        names = [tensor.name for tensor in open_model(model).signature.inputs]
+        source, target = open_source(inputs, names), Output(uri=output)
         there = target.plan()
         plan = Plan(
             input=source.fingerprint,

@@ -59,7 +59,7 @@ def run_file(arguments: argparse.Namespace) -> int:
     """Train, tell the result, and serve it if so asked."""
     from vaka.cli.display import display
     from vaka.cli.search import search
-    from vaka.cli.trainer import train
+    from vaka.cli.trainer import forget_checkpoints, train
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -71,7 +71,7 @@ def run_file(arguments: argparse.Namespace) -> int:
         code, report, log = train(plan.run, show)
     if code or not report or not report.model:
         return _failed(code, report, log)
-    storage.remove(plan.run.public_checkpoint)
+    forget_checkpoints(plan.run)
     return _trained(plan, report.model, arguments)
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from vaka import storage
 from vaka.api.contract import EXIT_DATA, PublishedModel, Report, Run
 from vaka.api.search import SearchSpec
 from vaka.api.trainingjob import ModelSpec
@@ -61,7 +60,7 @@ class _Attempts:
 
     def _outcome(self, trial: Trial) -> tuple[Trial, str]:
         from vaka.cli.display import display
-        from vaka.cli.trainer import train
+        from vaka.cli.trainer import forget_checkpoints, train
 
         run = self._run_of(trial)
         try:
@@ -90,12 +89,6 @@ class _Attempts:
             trial.values[report.epoch] = value
             if to_prune(self.spec, self.space, [*self.trials, trial]):
                 raise Pruned
-
-
-def forget_checkpoints(run: Run) -> None:
-    """Remove what nothing will go on from."""
-    if run.public_checkpoint:
-        storage.remove(run.public_checkpoint)
 
 
 def _value(metrics: list[Metric], name: str) -> float | None:

@@ -12,7 +12,7 @@ from vaka.cli.errors import UserError
 
 if TYPE_CHECKING:
     from vaka.artifacts.cache import ModelCache
-    from vaka.serving.options import ModelSource
+    from vaka.serving.options import ModelSource, PayloadLogging, Shadowing
 
 DRAIN_ENV = "VAKA_DRAIN_SECONDS"
 VERSIONED = r"(?P<version>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<uri>.+?)(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
@@ -21,6 +21,14 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser("serve", help="serve a model over HTTP and gRPC", description=__doc__)
+    _add_model(parser.add_argument_group("the model"))
+    _add_place(parser.add_argument_group("where it listens"))
+    _add_limits(parser.add_argument_group("how requests are computed"))
+    _add_taps(parser.add_argument_group("what else is done with them"))
+    parser.set_defaults(func=_serve)
+
+
+def _add_model(parser: "argparse._ArgumentGroup") -> None:
     parser.add_argument(
         "--model",
         required=True,
@@ -54,6 +62,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="BYTES",
         help="at most so much of them, such as 10Gi (default: as much as the disk has)",
     )
+
+
+def _add_place(parser: "argparse._ArgumentGroup") -> None:
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all, %(default)s)")
     parser.add_argument("--http-port", type=_port, default=HTTP_PORT, help="default: %(default)s")
     parser.add_argument("--grpc-port", type=_port, help="also serve gRPC there (default: not at all)")
@@ -63,6 +74,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default=os.environ.get(DRAIN_ENV, "3"),
         help=f"after SIGTERM, answer on for so long, not ready (default: %(default)s, or ${DRAIN_ENV})",
     )
+
+
+def _add_limits(parser: "argparse._ArgumentGroup") -> None:
     parser.add_argument(
         "--processes", type=_count, help="processes that share the work (default: one for each processor)"
     )
@@ -88,7 +102,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="MS",
         help="milliseconds that requests may wait for others to join them (default: 0)",
     )
-    parser.set_defaults(func=_serve)
+
+
+def _add_taps(parser: "argparse._ArgumentGroup") -> None:
+    parser.add_argument("--shadow", metavar="URL", help="ask the server there the same, compare and count")
+    parser.add_argument("--shadow-percent", type=_percent, default=100.0, help="of a hundred requests")
+    parser.add_argument(
+        "--log-payloads",
+        metavar="URI",
+        help="log requests and answers: http(s):// as CloudEvents, s3:// or file:// as JSON lines",
+    )
+    parser.add_argument("--log-mode", choices=("all", "request", "response"), default="all")
+    parser.add_argument("--log-percent", type=_percent, default=100.0, help="of a hundred requests")
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -97,6 +122,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise UserError(f"--name {name!r}: give up to 253 letters, digits, '-', '_' or '.'")
     if arguments.digest and not re.fullmatch("sha256:[0-9a-f]{64}", arguments.digest):
         raise UserError(f"--digest {arguments.digest!r}: give sha256: and 64 hexadecimal digits")
+
+    if arguments.model_cache and not arguments.digest and "://" in arguments.model:
+        raise UserError("--model-cache needs --digest, by which a model is found there")
 
     from vaka import log
     from vaka.cpus import usable_cpus
@@ -114,8 +142,31 @@ def _serve(arguments: argparse.Namespace) -> int:
         timeout=arguments.timeout,
         max_batch_size=arguments.max_batch_size,
         max_latency=arguments.max_latency,
+        shadow=_shadowing(arguments),
+        payloads=_payloads(arguments),
     )
     return run([_source(arguments, name), *_versions(arguments, name)], options)
+
+
+def _shadowing(arguments: argparse.Namespace) -> "Shadowing | None":
+    from vaka.serving.options import Shadowing
+
+    url = arguments.shadow
+    if url and not url.startswith(("http://", "https://")):
+        raise UserError(f"--shadow {url!r}: give http://HOST:PORT")
+    return Shadowing(url=url, percent=arguments.shadow_percent) if url else None
+
+
+def _payloads(arguments: argparse.Namespace) -> "PayloadLogging | None":
+    from vaka.serving.options import PayloadLogging
+
+    uri = arguments.log_payloads
+    if uri and not uri.startswith(("http://", "https://", "s3://", "file:///")):
+        raise UserError(
+            f"--log-payloads {uri!r}: give http(s)://HOST/PATH, s3://BUCKET/PREFIX or file:///PATH"
+        )
+    given = {"mode": arguments.log_mode, "percent": arguments.log_percent}
+    return PayloadLogging(uri=uri, **given) if uri else None
 
 
 def _source(arguments: argparse.Namespace, name: str) -> "ModelSource":
@@ -184,3 +235,13 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100_000:
         raise argparse.ArgumentTypeError(f"{text!r}: give a whole number from 1 to 100000")
     return int(text)
+
+
+def _percent(text: str) -> float:
+    try:
+        percent = float(text)
+    except ValueError:
+        percent = -1.0
+    if not 0 < percent <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r}: give more than 0 and at most 100")
+    return percent

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import msgspec
 
+from vaka import storage
 from vaka.api.contract import RUN_ENV, Report, Run
 from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV
 
@@ -98,3 +99,9 @@ def ended(process: subprocess.Popen[Any]) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def forget_checkpoints(run: Run) -> None:
+    """Remove what nothing will go on from."""
+    if run.public_checkpoint:
+        storage.remove(run.public_checkpoint)

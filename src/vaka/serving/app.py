@@ -3,19 +3,20 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import structs
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import vaka
 from vaka.api.contract import Report
 from vaka.serving import bodies, openapi, v1, v2
 from vaka.serving.errors import BadRequest, NotReady, ServingError, UnknownPath, WrongMethod
-from vaka.serving.http import Request, Response
 from vaka.serving.load import loading
+from vaka.serving.messages import Request, Response
 from vaka.serving.metrics import Metrics
 from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.repository import Repository
@@ -26,6 +27,9 @@ SMALL_BODY = 64 * 1024
 WORTH_PACKING = 16 * 1024
 """Answers from this size on are compressed for who accepts it."""
 CLIENT_CLOSED_REQUEST = "499"
+READ, POST = ("GET", "HEAD"), ("POST",)
+ROUTES = 256
+"""How many pairs of method and path are remembered: to find the endpoint costs as much as to decode."""
 V1 = re.compile(r"/v1/models/(?P<name>[^/:]+)(?P<verb>:predict)?")
 V2 = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<verb>/ready|/infer)?")
 
@@ -59,6 +63,7 @@ class App:
         self._metrics = metrics
         self._is_ready = is_ready
         self._max_body = max_body
+        self._endpoint = lru_cache(ROUTES)(self._route)
         self._fixed: dict[str, Endpoint] = {
             "/": self._index,
             "/report": self._report,
@@ -75,36 +80,34 @@ class App:
     async def __call__(self, request: Request) -> Response:
         """Answer a request; what is wrong with it is answered too."""
         try:
-            return await self._route(request)
+            return await self._endpoint(request.method, request.path)(request)
         except ServingError as error:
             return answer_error(error)
 
-    def _route(self, request: Request) -> Awaitable[Response]:
-        path = request.path
+    def _route(self, method: str, path: str) -> Endpoint:
+        """What answers requests of this method and path; UnknownPath or WrongMethod where nothing does."""
+        methods, endpoint = self._found(path)
+        if method not in methods:
+            raise WrongMethod(f"{path} takes {methods[0]}, not {method}", allow=methods)
+        return endpoint
+
+    def _found(self, path: str) -> tuple[tuple[str, ...], Endpoint]:
         if endpoint := self._fixed.get(path):
-            return self._allowing(("GET", "HEAD"), request, endpoint)
+            return READ, endpoint
         if found := V1.fullmatch(path):
             named = Named(found["name"], DEFAULT_VERSION)
             if found["verb"]:
-                return self._allowing(("POST",), request, partial(self._measured, "v1", self._predict, named))
-            return self._allowing(("GET", "HEAD"), request, partial(self._readiness, named))
+                return POST, partial(self._measured, "v1", self._predict, named)
+            return READ, partial(self._readiness, named)
         if found := V2.fullmatch(path):
             named = Named(found["name"], found["version"] or DEFAULT_VERSION)
             match found["verb"]:
                 case "/infer":
-                    work = partial(self._measured, "v2", self._infer, named)
-                    return self._allowing(("POST",), request, work)
+                    return POST, partial(self._measured, "v2", self._infer, named)
                 case "/ready":
-                    return self._allowing(("GET", "HEAD"), request, partial(self._readiness, named))
-            return self._allowing(("GET", "HEAD"), request, partial(self._metadata, named))
+                    return READ, partial(self._readiness, named)
+            return READ, partial(self._metadata, named)
         raise UnknownPath(f"there is nothing at {path}: / lists what there is")
-
-    def _allowing(
-        self, methods: tuple[str, ...], request: Request, endpoint: Endpoint
-    ) -> Awaitable[Response]:
-        if request.method not in methods:
-            raise WrongMethod(f"{request.path} takes {methods[0]}, not {request.method}", allow=methods)
-        return endpoint(request)
 
     async def _measured(
         self,
@@ -187,7 +190,7 @@ class App:
         return _json({"name": "vaka", "version": vaka.__version__, "model": name, "urls": urls})
 
     async def _report(self, _: Request) -> Response:
-        return _json(self._told())
+        return _json(structs.replace(self._told(), shadow=self._metrics.shadowed()))
 
     def _told(self) -> Report:
         """What is to be said of the server as a whole: its processes load the model each for itself."""

@@ -47,4 +47,11 @@ DURATIONS = {protocol: Histogram(_first + i * _each, SECONDS) for i, protocol in
 INFERENCE = Histogram(_first + len(PROTOCOLS) * _each, SECONDS)
 WAIT = Histogram(INFERENCE.start + _each, SECONDS)
 BATCH = Histogram(WAIT.start + _each, ROWS)
-COLUMNS = BATCH.total + 1
+TAPPED = {
+    pair: BATCH.total + 1 + i
+    for i, pair in enumerate(
+        [("shadow", result) for result in ("agree", "disagree", "error", "dropped")]
+        + [("payloads", result) for result in ("logged", "error", "dropped")]
+    )
+}
+COLUMNS = BATCH.total + 1 + len(TAPPED)

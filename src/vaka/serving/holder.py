@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import structs
@@ -12,6 +12,7 @@ from vaka.serving.batcher import Batcher, BatchPolicy, Observe
 from vaka.serving.errors import NotReady
 from vaka.serving.load import REASONS, LoadedModel, failed, load, loading, ready
 from vaka.serving.options import ModelSource
+from vaka.serving.taps.tap import Exchange, Tap
 from vaka.serving.tensors import Array
 
 FIRST_DELAY = 0.5
@@ -23,13 +24,22 @@ log = logging.getLogger(__name__)
 class ModelHolder:
     """One model, and the batcher that runs it: every protocol hands its arrays to `infer`."""
 
-    def __init__(self, source: ModelSource, scratch: Path, policy: BatchPolicy, observe: Observe) -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        scratch: Path,
+        policy: BatchPolicy,
+        observe: Observe,
+        *,
+        taps: Sequence[Tap] = (),
+    ) -> None:
         self.source = source
         self.report: Report = loading(source)
         self.draining = False
         self._scratch = scratch
         self._policy = policy
         self._observe = observe
+        self._taps = taps
         self._loaded: LoadedModel | None = None
         self._batcher: Batcher | None = None
 
@@ -80,7 +90,13 @@ class ModelHolder:
         """The model's outputs for these arrays; see Batcher.infer. BadRequest where they do not fit it."""
         self.model.predictor.check(inputs, outputs)
         assert self._batcher
-        return await self._batcher.infer(inputs, outputs, timeout=timeout)
+        results = await self._batcher.infer(inputs, outputs, timeout=timeout)
+        if self._taps:
+            named = {"model": self.source.name, "version": self.source.version}
+            exchange = Exchange(inputs=inputs, outputs=results, **named)
+            for tap in self._taps:
+                tap.offer(exchange)
+        return results
 
     def info(self) -> dict[str, str]:
         """Labels of the model for the metrics; empty while there is none."""

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -20,12 +21,13 @@ def decode(instance: Any, image: ImageInput, where: str) -> Array:
     """One instance: nested lists in one of the accepted layouts, or {"b64": PNG or JPEG in base64}."""
     if isinstance(instance, dict):
         return from_file(_base64(instance, where), image, where)
-    return _pixels(from_json(instance, "FP32", where), image, where)
+    pixels: Array = _laid_out(from_json(instance, "FP32", where)[None], image, lambda _: where)[0]
+    return pixels
 
 
 def from_numbers(rows: Array, image: ImageInput, where: str) -> Array:
     """Instances [n, ...] of one layout to what the graph takes: float32 [n, C, H, W]."""
-    return np.stack([_pixels(row, image, f"{where}[{i}]") for i, row in enumerate(rows)])
+    return _laid_out(rows, image, lambda i: f"{where}[{i}]")
 
 
 def from_file(content: bytes, image: ImageInput, where: str) -> Array:
@@ -68,22 +70,19 @@ def _base64(instance: dict[str, Any], where: str) -> bytes:
         raise BadRequest(f"{where}: b64 is not base64: {error}") from None
 
 
-def _pixels(pixels: Array, image: ImageInput, where: str) -> Array:
-    if pixels.size and (pixels.min() < 0 or pixels.max() > 255):
-        raise BadRequest(f"{where}: pixels are 0..255, here {pixels.min():g}..{pixels.max():g}")
-    return _laid_out(pixels, image, where)
-
-
-def _laid_out(pixels: Array, image: ImageInput, where: str) -> Array:
-    h, w, c = image.height, image.width, image.channels
-    if pixels.shape == (h, w, c):
-        return pixels.transpose(2, 0, 1)
-    if pixels.shape == (c, h, w):
-        return pixels
-    if pixels.shape == (h, w) and c == 1:
-        return pixels[None]
-    if pixels.shape == (h * w * c,):
-        return pixels.reshape(h, w, c).transpose(2, 0, 1)
+def _laid_out(rows: Array, image: ImageInput, named: Callable[[int], str]) -> Array:
+    """Images [n, ...] as [n, C, H, W]; `named` tells how to speak of the one at an index."""
+    if rows.size and (rows.min() < 0 or rows.max() > 255):
+        flat = rows.reshape(len(rows), -1)
+        worst = int(((flat < 0) | (flat > 255)).any(1).argmax())
+        found = f"{flat[worst].min():g}..{flat[worst].max():g}"
+        raise BadRequest(f"{named(worst)}: pixels are 0..255, here {found}")
+    n, h, w, c = len(rows), image.height, image.width, image.channels
+    shape = rows.shape[1:]
+    if (shape == (h, w) and c == 1) or shape in ((h, w, c), (h * w * c,)):
+        return np.ascontiguousarray(rows.reshape(n, h, w, c).transpose(0, 3, 1, 2))
+    if shape == (c, h, w):
+        return rows
     grey = f"[{h}, {w}], " if c == 1 else ""
     allowed = f"{grey}[{h}, {w}, {c}], [{c}, {h}, {w}] or flat [{h * w * c}]"
-    raise BadRequest(f"{where} has shape {list(pixels.shape)}, the model takes {allowed}")
+    raise BadRequest(f"{named(0)} has shape {list(shape)}, the model takes {allowed}")

@@ -13,6 +13,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from vaka.api.contract import ShadowReport
 from vaka.serving.board import Board
 from vaka.serving.columns import (
     BATCH,
@@ -22,6 +23,7 @@ from vaka.serving.columns import (
     OTHER,
     PID,
     REQUESTS,
+    TAPPED,
     WAIT,
     Histogram,
 )
@@ -32,6 +34,7 @@ class Metrics:
 
     def __init__(self, board: Board, number: int, model_info: Callable[[], list[dict[str, str]]]) -> None:
         self._row = board.row(number)
+        self._board = board
         self.registry = CollectorRegistry()
         self.registry.register(_Served(board))
         self.registry.register(_ModelInfo(model_info))
@@ -53,6 +56,16 @@ class Metrics:
         INFERENCE.observe(self._row, took)
         WAIT.observe(self._row, max(0.0, waited))
         BATCH.observe(self._row, rows)
+
+    def shadowed(self) -> ShadowReport | None:
+        """What comparing with the shadow came to; None where nothing was compared."""
+        agreed, disagreed = (int(self._board.sum(TAPPED["shadow", r])) for r in ("agree", "disagree"))
+        compared = agreed + disagreed
+        return ShadowReport(agreed=agreed, compared=compared) if compared else None
+
+    def tapped(self, tap: str, result: str) -> None:
+        """A tap, "shadow" or "payloads", tells what became of an exchange."""
+        self._row[TAPPED[tap, result]] += 1
 
 
 class _Served(Collector):
@@ -81,9 +94,24 @@ class _Served(Collector):
         )
         yield _family("vaka_server_queue_duration_seconds", "Wait of a batch for the model.", WAIT, board)
         yield _family("vaka_server_batch_size", "Rows of a batch.", BATCH, board)
+        yield from _taps(board)
         yield GaugeMetricFamily(
             "vaka_server_requests_in_flight", "Inference requests being answered.", board.sum(IN_FLIGHT)
         )
+
+
+def _taps(board: Board) -> Iterator[Metric]:
+    families = {
+        "shadow": CounterMetricFamily(
+            "vaka_server_shadow_comparisons", "Answers compared with the shadow's.", labels=["result"]
+        ),
+        "payloads": CounterMetricFamily(
+            "vaka_server_payloads", "Requests and answers for the payload log.", labels=["result"]
+        ),
+    }
+    for (tap, result), column in TAPPED.items():
+        families[tap].add_metric([result], board.sum(column))
+    yield from (family for family in families.values() if any(s.value for s in family.samples))
 
 
 def _family(name: str, said: str, histogram: Histogram, board: Board) -> HistogramMetricFamily:

@@ -1,7 +1,7 @@
 """What a server is told when it is started."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from vaka.artifacts.cache import ModelCache
@@ -26,6 +26,23 @@ class ModelSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shadowing:
+    """Another server that is asked the same, for a share of the requests."""
+
+    url: str
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayloadLogging:
+    """Where a share of requests and answers goes: http(s):// as events, s3:// or file:// as objects."""
+
+    uri: str
+    mode: Literal["all", "request", "response"] = "all"
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """How it is served.
 
@@ -36,6 +53,8 @@ class Options:
         timeout: seconds after which an answer is of no use any more.
         max_batch_size: rows that the model sees at once.
         max_latency: seconds that a batch may wait to be filled.
+        shadow: which other server is asked the same.
+        payloads: where requests and answers are logged.
     """
 
     host: str
@@ -47,3 +66,5 @@ class Options:
     timeout: float = 60.0
     max_batch_size: int = 16
     max_latency: float = 0.0
+    shadow: Shadowing | None = None
+    payloads: PayloadLogging | None = None

@@ -132,8 +132,8 @@ def check_names(given: Collection[str], signature: list[Tensor], where: str = ""
 
 def check(array: Array, tensor: Tensor) -> None:
     """BadRequest unless the array is what the signature says of this input."""
-    datatype = DATATYPES.get(array.dtype, str(array.dtype))
-    if datatype != tensor.datatype:
+    if array.dtype != DTYPES[tensor.datatype]:
+        datatype = DATATYPES.get(array.dtype, str(array.dtype))
         raise BadRequest(f"input {tensor.name!r} is {datatype}, the model takes {tensor.datatype}")
     fits = len(array.shape) == len(tensor.shape) and all(
         allowed in (-1, size) for size, allowed in zip(array.shape, tensor.shape, strict=True)

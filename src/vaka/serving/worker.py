@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -20,6 +21,7 @@ from vaka.serving.http import HttpServer
 from vaka.serving.metrics import Metrics
 from vaka.serving.options import ModelSource, Options
 from vaka.serving.repository import Repository
+from vaka.serving.taps.tap import Tap
 
 FINISH_SECONDS = 20
 """How long requests in flight may still take once the drain is over."""
@@ -48,8 +50,12 @@ class _Worker:
             timeout=options.timeout,
             concurrency=-(-options.concurrency // options.processes),
         )
+        self._taps = taps(options, self._metrics)
         self._repository = Repository(
-            [ModelHolder(one, scratch / one.version, policy, self._metrics.batch) for one in sources]
+            [
+                ModelHolder(one, scratch / one.version, policy, self._metrics.batch, taps=self._taps)
+                for one in sources
+            ]
         )
         self._stop = asyncio.Event()
 
@@ -62,13 +68,16 @@ class _Worker:
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, self._end, one)
         loop.add_reader(self._place.alive, self._orphaned)
-        loading = asyncio.create_task(self._load())
+        tasks = [asyncio.create_task(work) for work in (self._load(), *(tap.run() for tap in self._taps))]
         await http.start(options.host, options.http_port, reuse_port=True)
         async with self._grpc():
             os.write(self._place.up, b".")
             await self._stop.wait()
             await http.close(FINISH_SECONDS)
-        loading.cancel()
+        await asyncio.gather(*(tap.finish() for tap in self._taps))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _is_ready(self) -> bool:
         """Connections may come to any of the processes, so all of them must be."""
@@ -102,3 +111,19 @@ class _Worker:
     def _orphaned(self) -> None:
         asyncio.get_running_loop().remove_reader(self._place.alive)
         self._end(signal.SIGINT)
+
+
+def taps(options: Options, metrics: Metrics) -> list[Tap]:
+    """What the options ask for; their HTTP library is imported only then."""
+    found: list[Tap] = []
+    if options.shadow:
+        from vaka.serving.taps.shadow import Shadow
+
+        count = partial(metrics.tapped, "shadow")
+        found.append(Shadow(options.shadow.url, percent=options.shadow.percent, count=count))
+    if log_to := options.payloads:
+        from vaka.serving.taps.payloads import payload_log
+
+        count = partial(metrics.tapped, "payloads")
+        found.append(payload_log(log_to.uri, mode=log_to.mode, percent=log_to.percent, count=count))
+    return found

@@ -9,7 +9,7 @@ def is_shard(tensor: Tensor) -> bool:
 
 def local(tensor: Tensor) -> Tensor:
     """What this process holds of it: the tensor itself, or its own shard, not a copy."""
-    if not hasattr(tensor, "to_local"):
+    if not is_shard(tensor):
         return tensor
     shard: Tensor = tensor.detach().to_local()  # type: ignore[attr-defined]
     return shard

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,8 +21,8 @@ NOW = "2026-01-01T00:00:00Z"
 DIGEST = "sha256:" + "a" * 64
 
 
-def ended(code: int, *, why: str = "Error", message: str = "") -> JSON:
-    times = {"startedAt": NOW, "finishedAt": NOW}
+def ended(code: int, *, why: str = "Error", message: str = "", at: str = NOW) -> JSON:
+    times = {"startedAt": NOW, "finishedAt": at}
     return {"terminated": {"exitCode": code, "reason": why, "message": message, **times}}
 
 
@@ -88,6 +89,29 @@ async def test_twelve_kills_in_a_row_leave_a_job_running_that_may_not_fail_once(
         assert forgiven() == attempt
     await running()
     assert (await train())["status"]["state"] == "Running"
+
+
+def just_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(("code", "anew"), [(137, True), (1, False)], ids=["kill", "error"])
+async def test_only_what_has_failed_itself_waits_longer_and_longer(
+    namespace: Any, training_job: Any, train: Reconcile, end: End, until: Any, code: int, anew: bool
+) -> None:
+    namespace.create("tj", training_job())
+    await train()
+    first = namespace.get("job", "digits")["metadata"]["uid"]
+    await end(137)
+    await train()
+    await end(code, at=just_now())
+    await until(lambda: not any(p["metadata"].get("finalizers") for p in namespace.list("pod")))
+    before = await train()
+    assert bool([j for j in namespace.list("job") if j["metadata"]["uid"] == first]) != anew
+    job = await train()
+    assert (job["status"]["state"], job["status"]["restarts"]) == ("Restarting", 2)
+    assert told(job, "Restarting") == told(before, "Restarting")
+    assert (namespace.get("job", "digits")["metadata"]["uid"] != first) == anew
 
 
 async def test_kills_that_nobody_saw_in_time_do_not_end_the_job(

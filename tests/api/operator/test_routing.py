@@ -142,7 +142,7 @@ async def test_a_canary_that_cannot_be_made_leaves_the_service_as_it_is(
     assert condition(service, "PredictorReady")["status"] == "True"
     told = condition(service, "CanaryPredictorReady")
     assert (told["status"], told["reason"]) == ("False", "InvalidSpec")
-    assert "canary: spec.predictor.model.storageUri is file:///m" in told["message"]
+    assert "canary: spec.canary.predictor.model.storageUri is file:///m" in told["message"]
     assert service["status"]["canary"] == {
         "phase": "Waiting",
         "trafficPercent": 0,

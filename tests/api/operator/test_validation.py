@@ -151,6 +151,14 @@ CANARY: dict[str, Any] = {"model": {"storageUri": "s3://b/m"}}
             "either trafficPercent or gates",
         ),
         ({"canary": {"predictor": CANARY, "gates": {"steps": [50, 10]}}}, "must rise, such as"),
+        (
+            {"canary": {"predictor": CANARY, "gates": {"minAgreement": 0.9}}},
+            "minAgreement needs shadowPercent",
+        ),
+        (
+            {"canary": {"predictor": CANARY | {"logger": {"url": "ftp://here"}}}},
+            "or s3://BUCKET/PREFIX",
+        ),
         ({"canary": {"predictor": CANARY, "gates": {"steps": [10, 10]}}}, "Duplicate value"),
         ({"canary": {"predictor": CANARY, "headers": [{"name": "a b", "value": "c"}]}}, "should match"),
         ({"canary": {"predictor": CANARY, "headers": [{"name": "a", "value": "'"}]}}, "should match"),

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from PIL import Image
 
+from vaka.batch.chunk import Chunk
 from vaka.batch.columns import table
 from vaka.batch.errors import BatchError
 from vaka.batch.results import Runner
 from vaka.batch.run import Batch, Shard, Summary, run
-from vaka.batch.source import Chunk, open_source
+from vaka.batch.source import open_source
 
 JSON = dict[str, Any]
 
@@ -85,10 +86,12 @@ def test_every_kind_of_input_gives_the_same_predictions(models: Any, tmp_path: P
     structs = [{"bytes": png, "path": None} for png in encoded]
     pq.write_table(pa.table({"image": structs}), tmp_path / "structs.parquet")
     pq.write_table(pa.table({"image": arrays.reshape(20, 12).tolist()}), tmp_path / "lists.parquet")
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(arrays.ravel()), 12)
+    pq.write_table(pa.table({"image": flat}), tmp_path / "fixed.parquet")
     np.save(tmp_path / "all.npy", arrays)
     (tmp_path / "lines.jsonl").write_text("\n\n".join(json.dumps(a.tolist()) for a in arrays))
     results = []
-    for name in (*made, "structs.parquet", "lists.parquet", "all.npy", "lines.jsonl"):
+    for name in (*made, "structs.parquet", "lists.parquet", "fixed.parquet", "all.npy", "lines.jsonl"):
         predict(model, tmp_path / name, tmp_path / "out" / name)
         results.append([row["probabilities"] for row in rows(tmp_path / "out" / name)])
     assert len(results[0]) == 20
@@ -123,6 +126,26 @@ def test_a_null_or_another_length_is_an_error_of_its_row(models: Any, tmp_path: 
     pq.write_table(pa.table(columns), tmp_path / "in.parquet")
     predict(models.sums(tmp_path / "m.onnx"), tmp_path / "in.parquet", tmp_path / "out")
     assert [bool(row["error"]) for row in rows(tmp_path / "out")] == [False, True, True]
+
+
+def test_columns_that_the_model_does_not_need_are_passed_over(models: Any, tmp_path: Path) -> None:
+    inputs = numbers(5, tmp_path / "in.parquet", label=["x"] * 5)
+    predict(models.sums(tmp_path / "m.onnx"), inputs, tmp_path / "out")
+    assert [row["total"] for row in rows(tmp_path / "out")] == [1, 2, 3, 4, 5]
+    pictures = {"image": [[[255] * 4] * 3], "label": [1]}
+    pq.write_table(pa.table(pictures), tmp_path / "pictures.parquet")
+    predict(models.brightness(tmp_path / "model"), tmp_path / "pictures.parquet", tmp_path / "labels")
+    assert [row["label"] for row in rows(tmp_path / "labels")] == ["bright"]
+
+
+def test_columns_that_the_model_lacks_are_told_before_anything_is_done(models: Any, tmp_path: Path) -> None:
+    inputs = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"a": [1.0], "c": [2]}), inputs)
+    with pytest.raises(BatchError, match=r"has the columns a, c: the model needs a, b$"):
+        predict(models.sums(tmp_path / "m.onnx"), inputs, tmp_path / "out")
+    with pytest.raises(BatchError, match=r"the model needs x, or one named image or instance"):
+        predict(models.identity(tmp_path / "m.onnx"), inputs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_of_a_fixed_batch_size_takes_any_number_of_rows(tmp_path: Path) -> None:
@@ -173,7 +196,7 @@ def test_any_range_of_lines_is_read(lined: tuple[Path, int], data: st.DataObject
     path, count = lined
     start = data.draw(st.integers(0, count))
     stop = data.draw(st.integers(start, min(count, start + 50)))
-    assert list(open_source(path).read(start, stop).all()) == list(range(start, stop))
+    assert list(open_source(path, ["x"]).read(start, stop).all()) == list(range(start, stop))
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +230,9 @@ def test_results_of_something_else_are_never_mixed(
     if other == "input":
         numbers(8, inputs)
     elif other == "model":
-        model = models.identity(model)
+        graph = onnx.load(model)
+        graph.doc_string = "another"
+        onnx.save(graph, model)
     with pytest.raises(BatchError, match=f"holds results of {told}: give another --output"):
         predict(model, inputs, tmp_path / "out", rows_per_part=5 if other == "rows_per_part" else 4)
 
@@ -216,7 +241,7 @@ def test_results_of_something_else_are_never_mixed(
     ("files", "told"),
     [
         (["a.txt"], "holds no input: give .parquet"),
-        (["a.png", "b.jsonl"], "holds a.png and b.jsonl: give files of one kind|one kind"),
+        (["a.png", "b.jsonl"], "holds b.jsonl and a.png: give files of one kind"),
         ([], "holds no input"),
         (["a.parquet"], "is no Parquet file"),
     ],
@@ -225,7 +250,7 @@ def test_what_is_no_input_is_told(tmp_path: Path, files: list[str], told: str) -
     for name in files:
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(BatchError, match=told):
-        open_source(tmp_path)
+        open_source(tmp_path, ["x"])
 
 
 def command(model: Path, inputs: Path, output: Path, *more: str) -> list[str]:

@@ -9,6 +9,7 @@ from vaka.cli.__main__ import main
     ("words", "said"),
     [
         (["--name", "a/b"], "--name 'a/b': give up to 253 letters"),
+        (["--model", "s3://b/m", "--model-cache", "c"], "--model-cache needs --digest"),
         (["--digest", "sha256:12"], "--digest 'sha256:12': give sha256: and 64 hexadecimal digits"),
     ],
 )

@@ -3,14 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaka.api.contract import ShadowReport
 from vaka.api.inferenceservice import CanaryStatus
 from vaka.api.router import CanaryGates
 from vaka_operator.status import rollouts
-from vaka_operator.status.gates import Measured, decide, measured
+from vaka_operator.status.gates import Measured, compared, decide, is_tried, measured
 from vaka_operator.status.routers import Figures, RouterState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -115,3 +117,51 @@ def test_a_router_that_began_anew_counts_from_nothing() -> None:
     before = {"a": state(10), "b": state(20)}
     now = {"a": state(15), "b": state(3), "c": state(4), "d": None}
     assert measured("canary", now, before).answers == 5 + 3 + 4
+
+
+AGREEING = msgspec.structs.replace(GATES, min_agreement=0.9)
+
+
+def compared_by(agreed: int, total: int) -> CanaryStatus:
+    shadow = ShadowReport(agreed=agreed, compared=total)
+    fields: dict[str, Any] = {"target": "b", "serves": True, "predictor": GOOD, "canary": GOOD}
+    return decide(AGREEING, begun(), now=at(60), shadow=shadow, **fields)
+
+
+def test_a_canary_that_says_something_else_loses_its_traffic() -> None:
+    status = compared_by(89, 100)
+    assert (status.phase, status.traffic_percent) == ("RolledBack", 0)
+    assert status.message is not None
+    assert "89 of 100 of its answers were the predictor's: 89.00%" in status.message
+
+
+def test_one_that_agrees_goes_on_once_enough_was_compared() -> None:
+    assert compared_by(98, 98).traffic_percent == 10
+    status = compared_by(90, 100)
+    assert status.traffic_percent == 25
+    assert status.figures is not None
+    assert (status.figures.compared, status.figures.agreement) == (100, "0.9000")
+
+
+def test_what_pods_compared_is_counted_from_when_the_step_began() -> None:
+    before = {"a": ShadowReport(agreed=5, compared=10), "b": ShadowReport(agreed=9, compared=9)}
+    now = {
+        "a": ShadowReport(agreed=7, compared=13),
+        "b": ShadowReport(agreed=1, compared=2),  # began anew
+        "c": ShadowReport(agreed=3, compared=3),
+    }
+    assert compared(now, before) == ShadowReport(agreed=6, compared=8)
+
+
+def test_a_former_canary_that_goes_on_never_passes_the_gates_of_the_new_one() -> None:
+    former = decided(begun(), seconds=60)
+    assert not is_tried(former, target="c", serves=True, newest=False)
+    waiting = decided(former, seconds=61, target="c", serves=False)
+    assert (waiting.phase, waiting.traffic_percent) == ("Waiting", 0)
+    assert not is_tried(waiting, target="c", serves=True, newest=False)
+    assert is_tried(waiting, target="c", serves=True, newest=True)
+
+
+def test_a_canary_on_trial_goes_on_while_its_pods_are_changed() -> None:
+    assert is_tried(begun(), target="b", serves=True, newest=False)
+    assert not is_tried(begun(), target="b", serves=False, newest=True)

@@ -1,5 +1,6 @@
 """The builders: what Kubernetes objects a spec needs."""
 
+import argparse
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from vaka.api.contract import PACKAGED_DATASETS, PERMANENT_EXITS, RUN_ENV, Run
 from vaka.api.inferenceservice import PredictorSpec
 from vaka.api.servedmodel import ModelCache
 from vaka.api.trainingjob import TrainingJobSpec
+from vaka.cli.serve import add_parser
 from vaka_operator.config import Config
 from vaka_operator.manifests.deployment import deployment, surroundings
 from vaka_operator.manifests.job import MARGIN, changeable, public_output, training
@@ -59,8 +61,11 @@ def server(service_owner: Owner, predictor_spec: Predictor, config: Config) -> C
             name: fields.pop(name) for name in ("versions", "cache", "precision") if name in fields
         }
         supply = Supply(model=Model(uri=uri, digest=digest, secret=fields.pop("secret", None)), **given)
+        shadow = fields.pop("shadow_percent", 0)
         spec = predictor_spec(**fields)
-        return deployment(service_owner, spec, supply, config, replicas=spec.min_replicas)
+        return deployment(
+            service_owner, spec, supply, config, replicas=spec.min_replicas, shadow_percent=shadow
+        )
 
     return make
 
@@ -403,6 +408,17 @@ def test_the_server_is_told_what_to_serve(server: Callable[..., JSON]) -> None:
     assert annotations[OWNER] == "ffff"
 
 
+def test_the_server_is_told_where_to_log_and_whom_to_ask_as_well(server: Callable[..., JSON]) -> None:
+    logger = {"url": "s3://logs/digits", "mode": "request", "percent": 5}
+    arguments = container_of(server(logger=logger, shadow_percent=12.5))["args"]
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    told = parser.parse_args(["serve", *arguments])
+    assert told.shadow == "http://digits-canary.team.svc"
+    assert told.shadow_percent == 12.5
+    assert (told.log_payloads, told.log_mode, told.log_percent) == ("s3://logs/digits", "request", 5)
+
+
 def test_a_server_that_waits_for_its_model_lives_and_is_not_ready(server: Callable[..., JSON]) -> None:
     container = container_of(server())
     paths = {
@@ -465,6 +481,18 @@ def test_versions_that_need_different_secrets_are_refused(server: Callable[..., 
     versions = {"old": Model(uri="s3://b/m", secret="b")}
     with pytest.raises(ValueError, match="the model needs Secret a and version old needs Secret b"):
         server("s3://a/m", secret="a", versions=versions)
+
+
+def test_what_is_wrong_with_a_canary_is_told_by_its_own_fields(
+    service_owner: Owner, predictor_spec: Predictor, config: Config
+) -> None:
+    owner, spec = service_owner.of("canary"), predictor_spec()
+    elsewhere = {"old": Model(uri="s3://b/m", secret="b")}
+    secrets = Supply(model=Model(uri="s3://a/m", secret="a"), versions=elsewhere)
+    with pytest.raises(ValueError, match=r"^spec\.canary\.predictor\.model\.versions: "):
+        deployment(owner, spec, secrets, config, replicas=1)
+    with pytest.raises(ValueError, match=r"^spec\.canary\.predictor\.model\.storageUri is file:///m"):
+        deployment(owner, spec, Supply(model=Model(uri="file:///m")), config, replicas=1)
 
 
 @pytest.mark.parametrize(

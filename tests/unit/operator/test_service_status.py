@@ -12,7 +12,7 @@ from vaka.api.reasons import Reason
 from vaka_operator.manifests.models import Model
 from vaka_operator.status.conditions import Finding, find, is_true
 from vaka_operator.status.inferenceservices import Ingress, Seen, Verdicts, status_of, verdicts_of
-from vaka_operator.status.predictor import Part
+from vaka_operator.status.predictor import Part, is_of_one_kind, is_rolled_out
 
 JSON = dict[str, Any]
 Pod = Callable[..., JSON]
@@ -222,3 +222,20 @@ def test_a_gateway_that_does_not_lead_to_the_service_leaves_it_ready_inside(told
     assert is_true(status.conditions, "Ready")
     assert not is_true(status.conditions, "IngressReady")
     assert status.state == "GatewayApiMissing"
+
+
+@pytest.mark.parametrize(
+    ("status", "of_one_kind", "rolled_out"),
+    [
+        ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}, True, True),
+        ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 1}, True, False),
+        ({"replicas": 3, "updatedReplicas": 1, "readyReplicas": 2}, False, False),
+        ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "observedGeneration": 0}, False, False),
+        ({}, True, False),
+    ],
+)
+def test_pods_of_a_former_kind_are_told_from_what_the_deployment_counts(
+    status: JSON, *, of_one_kind: bool, rolled_out: bool
+) -> None:
+    live = deployment(**status)
+    assert (is_of_one_kind(live), is_rolled_out(live, 2)) == (of_one_kind, rolled_out)

@@ -16,6 +16,7 @@ from vaka.serving.http import HttpServer
 from vaka.serving.metrics import Metrics
 from vaka.serving.options import ModelSource
 from vaka.serving.repository import Repository
+from vaka.serving.taps.tap import Tap
 
 Serve = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -26,6 +27,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     clients: list[httpx.AsyncClient] = []
     servers: list[HttpServer] = []
     tasks: list[asyncio.Task[None]] = []
+    running: list[asyncio.Task[None]] = []
 
     async def start(
         model: Path,
@@ -33,14 +35,18 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         wait: bool = True,
         max_body: int = MAX_BODY,
         versions: Mapping[str, Path] = MappingProxyType({}),
+        taps: Callable[[Metrics], list[Tap]] = lambda _: [],
         **policy: Any,
     ) -> httpx.AsyncClient:
         metrics = Metrics(Board(rows=1, columns=COLUMNS), 0, lambda: repository.info())
         sources = [ModelSource(name="m", version=name, uri=str(uri)) for name, uri in versions.items()]
         sources.insert(0, ModelSource(name="m", uri=str(model)))
+        made = taps(metrics)
+        rules = BatchPolicy(**policy)
         repository = Repository(
-            [ModelHolder(s, tmp_path / s.version, BatchPolicy(**policy), metrics.batch) for s in sources]
+            [ModelHolder(s, tmp_path / s.version, rules, metrics.batch, taps=made) for s in sources]
         )
+        running.extend(asyncio.create_task(tap.run()) for tap in made)
         tasks.append(asyncio.create_task(repository.keep_loading()))
         if wait:
             await tasks[-1]
@@ -55,5 +61,6 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         await client.aclose()
     for server in servers:
         await server.close(1)
-    for task in tasks:
+    for task in [*tasks, *running]:
         task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)

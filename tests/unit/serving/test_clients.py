@@ -75,3 +75,23 @@ def test_kserves_client_infers_by_every_protocol(ask):
     for name in ("v2 True", "v2 False", "grpc True", "grpc False"):
         assert told.pop(name) == [1, 0]
     assert set(told.values()) == {True}
+
+
+def test_what_the_api_description_says_holds(addresses):
+    """Schemathesis asks what the document allows, and what it does not."""
+    url, _ = addresses
+    command = [str(PYTHON.with_name("schemathesis")), "run", f"{url}/openapi.json", "--seed", "1"]
+    command += ["--checks", CHECKS, "--max-examples", "40", "--no-color", "--generation-database", "none"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout[-5000:]
+
+
+CHECKS = ",".join(
+    [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_schema_conformance",
+        "unsupported_method",
+    ]
+)

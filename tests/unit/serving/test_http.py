@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaka.serving.http import MAX_HEAD, HttpServer, Response
+from vaka.serving.connection import MAX_HEAD
+from vaka.serving.http import HttpServer
+from vaka.serving.messages import Response
 
 
 async def echo(request):

@@ -1,0 +1,1 @@
+"""What else is done with requests and answers, once they are answered and whatever becomes of it."""

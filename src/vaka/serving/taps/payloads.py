@@ -1,0 +1,116 @@
+"""Payload logging: requests and answers to a URL, as CloudEvents, or to S3, as lines of JSON.
+
+Each is JSON of the Open Inference Protocol, by whatever protocol it came. Events have the types of KServe's
+logger, so that what reads the one reads the other.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+
+from vaka.serving.taps.tap import Count, Exchange, Tap
+from vaka.serving.tensors import DATATYPES, Array
+from vaka.storage import put_bytes
+
+Mode = Literal["all", "request", "response"]
+EVENT = "org.kubeflow.serving.inference"
+TIMEOUT = aiohttp.ClientTimeout(total=10)
+LINGER_S = 5.0
+"""How long lines are gathered to one object."""
+
+
+def parts(exchange: Exchange, mode: Mode) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is to be logged of an exchange: kind and content."""
+    named = {"model_name": exchange.model, "model_version": exchange.version, "id": exchange.id}
+    if mode in ("all", "request"):
+        yield "request", named | {"inputs": _tensors(exchange.inputs)}
+    if mode in ("all", "response"):
+        yield "response", named | {"outputs": _tensors(exchange.outputs)}
+
+
+def _tensors(arrays: Mapping[str, Array]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "datatype": DATATYPES[a.dtype], "shape": a.shape, "data": a.ravel().tolist()}
+        for name, a in arrays.items()
+    ]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class EventLog(Tap):
+    """POSTs each as a CloudEvent (binary mode of its HTTP binding) to `url`."""
+
+    def __init__(self, url: str, *, mode: Mode, percent: float, count: Count) -> None:
+        super().__init__(percent=percent, count=count)
+        self._url = url
+        self._mode = mode
+
+    def __str__(self) -> str:
+        return f"the payload log at {self._url.partition('?')[0]}"
+
+    async def __aenter__(self) -> "EventLog":
+        self._http = aiohttp.ClientSession(timeout=TIMEOUT)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.close()
+
+    async def take(self, exchanges: list[Exchange]) -> list[str]:
+        for exchange in exchanges:
+            for kind, content in parts(exchange, self._mode):
+                await self._post(exchange, kind, content)
+        return ["logged"] * len(exchanges)
+
+    async def _post(self, exchange: Exchange, kind: str, content: dict[str, Any]) -> None:
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": exchange.id,
+            "ce-source": f"/models/{exchange.model}/versions/{exchange.version}",
+            "ce-type": f"{EVENT}.{kind}",
+            "ce-time": _now(),
+            "content-type": "application/json",
+        }
+        async with self._http.post(self._url, data=msgspec.json.encode(content), headers=headers) as answer:
+            if answer.status >= 300:
+                raise ValueError(f"it answers {answer.status}")
+
+
+class ObjectLog(Tap):
+    """Stores what comes within a few seconds as one object of JSON lines below an s3:// or file:// URI."""
+
+    together = 256
+
+    def __init__(self, uri: str, *, mode: Mode, percent: float, count: Count) -> None:
+        super().__init__(percent=percent, count=count)
+        self._uri = uri.rstrip("/")
+        self._mode = mode
+
+    def __str__(self) -> str:
+        return f"the payload log at {self._uri}"
+
+    async def take(self, exchanges: list[Exchange]) -> list[str]:
+        await self.ended(within=LINGER_S)
+        exchanges += self._more()
+        lines = [
+            msgspec.json.encode({"time": _now(), "type": f"{EVENT}.{kind}", **content})
+            for exchange in exchanges
+            for kind, content in parts(exchange, self._mode)
+        ]
+        stamp = datetime.now(UTC)
+        name = f"{stamp:%H%M%S}-{uuid4().hex[:12]}.jsonl"
+        content, folder = b"\n".join([*lines, b""]), f"{self._uri}/{stamp:%Y-%m-%d}"
+        await asyncio.to_thread(put_bytes, content, folder, name)
+        return ["logged"] * len(exchanges)
+
+
+def payload_log(uri: str, *, mode: Mode, percent: float, count: Count) -> Tap:
+    """The log for this URI: http(s):// takes events, anything else objects."""
+    kind = EventLog if uri.startswith(("http://", "https://")) else ObjectLog
+    return kind(uri, mode=mode, percent=percent, count=count)
