@@ -46,6 +46,16 @@ def measured(part: str, now: Mapping[str, RouterState | None], before: Mapping[s
     )
 
 
+def compared(now: Mapping[str, ShadowReport], before: Mapping[str, ShadowReport]) -> ShadowReport:
+    """What all pods of the predictor have compared since; one that is new began with nothing."""
+    agreed = total = 0
+    for name, shadow in now.items():
+        began = before.get(name, NOTHING)
+        began = began if began.compared <= shadow.compared else NOTHING
+        agreed, total = agreed + shadow.agreed - began.agreed, total + shadow.compared - began.compared
+    return ShadowReport(agreed=agreed, compared=total)
+
+
 def is_tried(previous: CanaryStatus | None, *, target: str, serves: bool, newest: bool) -> bool:
     """Whether it is this very canary that answers: a former one goes on while the new one cannot be had.
 
@@ -57,16 +67,6 @@ def is_tried(previous: CanaryStatus | None, *, target: str, serves: bool, newest
     """
     begun = previous is not None and previous.target == target and previous.phase != WAITING
     return serves and (begun or newest)
-
-
-def compared(now: Mapping[str, ShadowReport], before: Mapping[str, ShadowReport]) -> ShadowReport:
-    """What all pods of the predictor have compared since; one that is new began with nothing."""
-    agreed = total = 0
-    for name, shadow in now.items():
-        began = before.get(name, NOTHING)
-        began = began if began.compared <= shadow.compared else NOTHING
-        agreed, total = agreed + shadow.agreed - began.agreed, total + shadow.compared - began.compared
-    return ShadowReport(agreed=agreed, compared=total)
 
 
 def decide(
@@ -93,12 +93,13 @@ def decide(
         shadow: how often it gave the predictor's answers since then.
     """
     if previous is None or previous.target != target or previous.step is None:
-        previous = _at(gates.steps[0], target=target, now=now)
+        previous = _with(_at(gates.steps[0], target=target, now=now), phase=WAITING)
     if previous.phase == ROLLED_BACK:
         return previous
     if not serves:
         told = "no pod of this very canary is ready"
-        return _with(previous, phase=WAITING, traffic_percent=0, step_since=now, message=told)
+        since = previous.step_since if previous.phase == WAITING else now
+        return _with(previous, phase=WAITING, traffic_percent=0, step_since=since, message=told)
     if previous.phase == PROMOTED:
         return previous
     if previous.phase == WAITING:

@@ -65,6 +65,13 @@ class Api:
             raise Refusal(found["message"], answer.status_code)
         return found
 
+    def define(self, definition: JSON) -> None:
+        """Create a CustomResourceDefinition, and wait until its kind is served."""
+        root = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        made = self("POST", root, definition)
+        while not _served(self("GET", f"{root}/{made['metadata']['name']}")):
+            time.sleep(0.05)
+
     def close(self) -> None:
         self._http.close()
 
@@ -132,12 +139,9 @@ def kubeconfig() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def api(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    root = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     with contextlib.closing(Api(kubeconfig, tmp_path_factory.mktemp("admin"))) as api:
         for definition in DEFINITIONS.values():
-            made = api("POST", root, definition)
-            while not _served(api("GET", f"{root}/{made['metadata']['name']}")):
-                time.sleep(0.05)
+            api.define(definition)
         yield api
 
 
