@@ -86,12 +86,12 @@ async def _rollout(scene: Scene, known: Known, spec: CanarySpec, canary: Made) -
         return rollouts.wanted(spec, serves=canary.serves)
     memory = scene.world.memories.setdefault((scene.owner.namespace, scene.owner.name), Memory())
     states, previous = scene.routers.states, scene.previous.canary
-    step = (previous.target, previous.step, previous.step_since) if previous else None
+    target = fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)})
+    step = (target, previous.step, previous.step_since) if previous else None
     shadows = await _shadows(scene) if spec.gates.min_agreement else {}
     if memory.step != step:  # it came to this step just now, or the operator did
         memory.step, memory.before = step, {name: state for name, state in states.items() if state}
         memory.compared = shadows
-    target = fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)})
     return gates.decide(
         spec.gates,
         previous,

@@ -34,18 +34,19 @@ def surroundings(owner: Owner, config: Config, *, closed: bool) -> list[JSON]:
 
 
 def _peers(owner: Owner, config: Config) -> list[JSON]:
-    """Who reaches the pods behind a router: it, a predictor that has a shadow, the operator, Prometheus."""
+    """Who reaches the pods behind a router: it, the operator, Prometheus, and a canary also its predictor."""
 
     def elsewhere(name: str, **namespace: str) -> JSON:
         pods = {"matchLabels": {"app.kubernetes.io/name": name}}
         return {"namespaceSelector": {"matchLabels": namespace} if namespace else {}, "podSelector": pods}
 
+    shadowed = [{"podSelector": {"matchLabels": owner.of("predictor").pods}}]
     home = {"kubernetes.io/metadata.name": config.namespace} if config.namespace else {}
     return [
         {"podSelector": {"matchLabels": owner.of("router").pods}},
-        {"podSelector": {"matchLabels": owner.of("predictor").pods}},
         elsewhere("vaka-operator", **home),
         elsewhere("prometheus"),
+        *(shadowed if owner.component == "canary" else []),
     ]
 
 

@@ -46,16 +46,6 @@ def measured(part: str, now: Mapping[str, RouterState | None], before: Mapping[s
     )
 
 
-def compared(now: Mapping[str, ShadowReport], before: Mapping[str, ShadowReport]) -> ShadowReport:
-    """What all pods of the predictor have compared since; one that is new began with nothing."""
-    agreed = total = 0
-    for name, shadow in now.items():
-        began = before.get(name, NOTHING)
-        began = began if began.compared <= shadow.compared else NOTHING
-        agreed, total = agreed + shadow.agreed - began.agreed, total + shadow.compared - began.compared
-    return ShadowReport(agreed=agreed, compared=total)
-
-
 def is_tried(previous: CanaryStatus | None, *, target: str, serves: bool, newest: bool) -> bool:
     """Whether it is this very canary that answers: a former one goes on while the new one cannot be had.
 
@@ -67,6 +57,16 @@ def is_tried(previous: CanaryStatus | None, *, target: str, serves: bool, newest
     """
     begun = previous is not None and previous.target == target and previous.phase != WAITING
     return serves and (begun or newest)
+
+
+def compared(now: Mapping[str, ShadowReport], before: Mapping[str, ShadowReport]) -> ShadowReport:
+    """What all pods of the predictor have compared since; one that is new began with nothing."""
+    agreed = total = 0
+    for name, shadow in now.items():
+        began = before.get(name, NOTHING)
+        began = began if began.compared <= shadow.compared else NOTHING
+        agreed, total = agreed + shadow.agreed - began.agreed, total + shadow.compared - began.compared
+    return ShadowReport(agreed=agreed, compared=total)
 
 
 def decide(

@@ -119,6 +119,20 @@ def test_a_router_that_began_anew_counts_from_nothing() -> None:
     assert measured("canary", now, before).answers == 5 + 3 + 4
 
 
+def test_a_former_canary_that_goes_on_never_passes_the_gates_of_the_new_one() -> None:
+    former = decided(begun(), seconds=60)
+    assert not is_tried(former, target="c", serves=True, newest=False)
+    waiting = decided(former, seconds=61, target="c", serves=False)
+    assert (waiting.phase, waiting.traffic_percent) == ("Waiting", 0)
+    assert not is_tried(waiting, target="c", serves=True, newest=False)
+    assert is_tried(waiting, target="c", serves=True, newest=True)
+
+
+def test_a_canary_on_trial_goes_on_while_its_pods_are_changed() -> None:
+    assert is_tried(begun(), target="b", serves=True, newest=False)
+    assert not is_tried(begun(), target="b", serves=False, newest=True)
+
+
 AGREEING = msgspec.structs.replace(GATES, min_agreement=0.9)
 
 
@@ -151,17 +165,3 @@ def test_what_pods_compared_is_counted_from_when_the_step_began() -> None:
         "c": ShadowReport(agreed=3, compared=3),
     }
     assert compared(now, before) == ShadowReport(agreed=6, compared=8)
-
-
-def test_a_former_canary_that_goes_on_never_passes_the_gates_of_the_new_one() -> None:
-    former = decided(begun(), seconds=60)
-    assert not is_tried(former, target="c", serves=True, newest=False)
-    waiting = decided(former, seconds=61, target="c", serves=False)
-    assert (waiting.phase, waiting.traffic_percent) == ("Waiting", 0)
-    assert not is_tried(waiting, target="c", serves=True, newest=False)
-    assert is_tried(waiting, target="c", serves=True, newest=True)
-
-
-def test_a_canary_on_trial_goes_on_while_its_pods_are_changed() -> None:
-    assert is_tried(begun(), target="b", serves=True, newest=False)
-    assert not is_tried(begun(), target="b", serves=False, newest=True)

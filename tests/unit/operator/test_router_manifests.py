@@ -79,8 +79,8 @@ def test_secrets_are_mounted_and_never_read_by_the_operator(owner: Owner, config
 def test_behind_a_router_only_it_the_operator_and_prometheus_reach_the_pods(
     service_owner: Owner, config: Config
 ) -> None:
-    def ingress(*, closed: bool) -> JSON:
-        made = surroundings(service_owner, replace(config, namespace="vaka-system"), closed=closed)
+    def ingress(*, closed: bool, part: str = "predictor") -> JSON:
+        made = surroundings(service_owner.of(part), replace(config, namespace="vaka-system"), closed=closed)
         (policy,) = [m for m in made if m["kind"] == "NetworkPolicy"]
         rule: JSON = policy["spec"]["ingress"][0]
         return rule
@@ -91,3 +91,5 @@ def test_behind_a_router_only_it_the_operator_and_prometheus_reach_the_pods(
     assert peers[1]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "vaka-system"}
     names = [peer["podSelector"]["matchLabels"].get("app.kubernetes.io/name") for peer in peers[1:]]
     assert names == ["vaka-operator", "prometheus"]
+    shadowed = {"podSelector": {"matchLabels": service_owner.of("predictor").pods}}
+    assert ingress(closed=True, part="canary")["from"] == [*peers, shadowed]
