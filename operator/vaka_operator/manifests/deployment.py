@@ -65,24 +65,7 @@ def deployment(
         shadow_percent: the part of the requests that the canary is asked as well.
     """
     mounts, digest = supply.mounts(owner), supply.model.digest
-    container = pod.Container(
-        name=SERVER,
-        image=spec.image or config.server_image,
-        pull_policy=config.image_pull_policy,
-        command=["python", "-m", "vaka.cli", "serve"],
-        args=[
-            *supply.arguments(owner),
-            *("--name", owner.name, "--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)),
-            *_limits(spec),
-            *_taps(owner, spec, shadow_percent),
-        ],
-        env=pod.environment([], spec, field=f"{FIELDS[owner.component]}.env"),
-        secrets=supply.secrets(owner),
-        ports=PORTS,
-        mounts=[mount.volume_mount for mount in mounts if mount.volume_mount],
-        resources=pod.resources(spec.resources, requests=REQUESTS),
-        probes=_probes(),
-    )
+    container = _container(owner, spec, supply, config, shadow_percent=shadow_percent)
     template = pod.template(
         container,
         owner=owner,
@@ -104,6 +87,29 @@ def deployment(
             "progressDeadlineSeconds": 600,
             "template": template,
         },
+    )
+
+
+def _container(
+    owner: Owner, spec: PredictorSpec, supply: Supply, config: Config, *, shadow_percent: float
+) -> pod.Container:
+    return pod.Container(
+        name=SERVER,
+        image=spec.image or config.server_image,
+        pull_policy=config.image_pull_policy,
+        command=["python", "-m", "vaka.cli", "serve"],
+        args=[
+            *supply.arguments(owner),
+            *("--name", owner.name, "--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)),
+            *_limits(spec),
+            *_taps(owner, spec, shadow_percent),
+        ],
+        env=pod.environment([], spec, field=f"{FIELDS[owner.component]}.env"),
+        secrets=supply.secrets(owner),
+        ports=PORTS,
+        mounts=[mount.volume_mount for mount in supply.mounts(owner) if mount.volume_mount],
+        resources=pod.resources(spec.resources, requests=REQUESTS),
+        probes=_probes(),
     )
 
 
