@@ -246,22 +246,22 @@ def test_a_router_comes_and_goes_without_a_failed_request(service: Any) -> None:
 
 
 def test_a_service_sleeps_and_every_request_that_wakes_it_is_answered(service: Any) -> None:
-    it = service(routed=False, minReplicas=0, scaleDownDelay=2)
+    it = service(routed=False, minReplicas=0, scaleDownDelay=5)
     for _ in range(REPEATS):
         it.settled(state="ScaledToZero")
         gone(it, "predictor")
         with ThreadPoolExecutor(16) as pool:
             seconds = list(pool.map(lambda _: it.ask(), range(16)))
-        it.settled()
-        print("woken in", max(seconds), it.status["scaling"])
-    assert it.status["scaling"]["coldStartMilliseconds"] < 20_000
+        told = it.settled(state=("Ready", "ScaledToZero"))["status"]["scaling"]
+        print("woken in", max(seconds), told)
+        assert told["coldStartMilliseconds"] < 60_000
 
 
 def test_requests_that_come_while_a_service_falls_asleep_are_answered(service: Any) -> None:
     it = service(routed=False, minReplicas=0, scaleDownDelay=1)
-    for number in range(12 * REPEATS):
+    for number in range(8 * REPEATS):
         it.ask()
-        time.sleep(1 + (number % 12) * 0.35)
+        time.sleep(1 + (number % 8) * 0.5)
 
 
 def test_killed_pods_fail_no_request(service: Any) -> None:

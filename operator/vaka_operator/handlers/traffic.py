@@ -86,13 +86,11 @@ async def _rollout(scene: Scene, known: Known, spec: CanarySpec, canary: Made) -
         return rollouts.wanted(spec, serves=canary.serves)
     memory = scene.world.memories.setdefault((scene.owner.namespace, scene.owner.name), Memory())
     states, previous = scene.routers.states, scene.previous.canary
-    target = fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)})
-    step = (target, previous.step, previous.step_since) if previous else None
     shadows = await _shadows(scene) if spec.gates.min_agreement else {}
-    if memory.step != step:  # it came to this step just now, or the operator did
-        memory.step, memory.before = step, {name: state for name, state in states.items() if state}
-        memory.compared = shadows
-    return gates.decide(
+    if previous:
+        memory.begin(previous, states, shadows)  # another operator may have decided it
+    target = fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)})
+    decided = gates.decide(
         spec.gates,
         previous,
         target=target,
@@ -102,6 +100,8 @@ async def _rollout(scene: Scene, known: Known, spec: CanarySpec, canary: Made) -
         shadow=gates.compared(shadows, memory.compared),
         now=now(),
     )
+    memory.begin(decided, states, shadows)
+    return decided
 
 
 async def _shadows(scene: Scene) -> dict[str, ShadowReport]:

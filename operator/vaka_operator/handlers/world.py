@@ -1,14 +1,14 @@
 """What every reconcile has at hand, and how it reports."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 
 from vaka.api.contract import ShadowReport
-from vaka.api.inferenceservice import InferenceServiceStatus
+from vaka.api.inferenceservice import CanaryStatus, InferenceServiceStatus
 from vaka.api.reasons import Reason
 from vaka.api.trainingjobstatus import TrainingJobStatus
 from vaka.api.types import Condition
@@ -35,6 +35,19 @@ class Memory:
     """What each router said when that step began."""
     compared: dict[str, ShadowReport] = field(default_factory=dict)
     """What each pod of the predictor said of its shadow then."""
+
+    def begin(
+        self,
+        canary: CanaryStatus,
+        states: Mapping[str, RouterState | None],
+        shadows: dict[str, ShadowReport],
+    ) -> None:
+        """Count from now on, if it came to another step since this was asked last."""
+        step = (canary.target, canary.step, canary.step_since)
+        if self.step != step:
+            self.step = step
+            self.before = {name: state for name, state in states.items() if state}
+            self.compared = shadows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,7 @@ def test_secrets_are_mounted_and_never_read_by_the_operator(owner: Owner, config
     assert {"secretKeyRef": {"name": "jwt", "key": "key"}} in [e.get("valueFrom") for e in container["env"]]
 
 
-def test_behind_a_router_only_it_the_operator_and_prometheus_reach_the_pods(
+def test_behind_a_router_only_it_a_mirroring_predictor_the_operator_and_prometheus_reach_the_pods(
     service_owner: Owner, config: Config
 ) -> None:
     def ingress(*, closed: bool, part: str = "predictor") -> JSON:
@@ -87,9 +87,12 @@ def test_behind_a_router_only_it_the_operator_and_prometheus_reach_the_pods(
 
     assert "from" not in ingress(closed=False)
     peers = ingress(closed=True)["from"]
-    assert peers[0] == {"podSelector": {"matchLabels": service_owner.of("router").pods}}
-    assert peers[1]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "vaka-system"}
-    names = [peer["podSelector"]["matchLabels"].get("app.kubernetes.io/name") for peer in peers[1:]]
+    parts = [
+        {"podSelector": {"matchLabels": service_owner.of(part).pods}} for part in ("router", "predictor")
+    ]
+    assert peers[:2] == parts
+    assert peers[2]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "vaka-system"}
+    names = [peer["podSelector"]["matchLabels"].get("app.kubernetes.io/name") for peer in peers[2:]]
     assert names == ["vaka-operator", "prometheus"]
     shadowed = {"podSelector": {"matchLabels": service_owner.of("predictor").pods}}
     assert ingress(closed=True, part="canary")["from"] == [*peers, shadowed]
