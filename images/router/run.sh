@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs HAProxy, and has it read its files again when the content of a mounted Secret has changed. The
 # configuration itself is read once: another one comes with another pod.
-set -eu
+set -u
 secrets=$(for name in tls api-keys jwt; do [ ! -d /etc/vaka/$name ] || echo /etc/vaka/$name; done)
 
 content() { find $secrets -type l -exec cat {} + 2>/dev/null | sha256sum; }
@@ -9,11 +9,16 @@ watch() {
     known=$(content)
     while sleep 5; do
         now=$(content)
-        [ "$now" = "$known" ] || kill -USR2 $$
+        [ "$now" = "$known" ] || kill -USR2 "$haproxy"
         known=$now
     done
 }
 
-cp /etc/vaka/config/haproxy.cfg /tmp/haproxy.cfg
-[ -z "$secrets" ] || watch &
-exec haproxy -W -db -f /tmp/haproxy.cfg -f /etc/vaka/config/state.cfg
+cp /etc/vaka/config/haproxy.cfg /tmp/haproxy.cfg || exit 1
+haproxy -W -db -f /tmp/haproxy.cfg -f /etc/vaka/config/state.cfg &
+haproxy=$!
+trap 'kill -USR1 "$haproxy"' USR1 TERM INT  # finish what is in flight, then end
+[ -z "$secrets" ] || watch &  # no child of HAProxy's, for it would wait for this before it ends
+# A signal breaks a wait off; once HAProxy is gone, there is nothing to wait for (127).
+until wait "$haproxy"; code=$?; [ $code -le 128 ]; do :; done
+[ $code -eq 127 ] || exit $code

@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -100,7 +102,7 @@ class Router:
             text = text.replace(here, there)
         (folder / "haproxy.cfg").write_text(text)
         (folder / "state.cfg").write_text(haproxy.initial_state(percent))
-        self.command = ["haproxy", "-f", str(folder / "haproxy.cfg"), "-f", str(folder / "state.cfg")]
+        self.command = ["haproxy", "-f", str(folder / "haproxy.cfg"), "-f", str(folder / "state.cfg"), "-db"]
         self.log = folder / "log"
 
     def check(self) -> str:
@@ -110,7 +112,7 @@ class Router:
 
     def start(self) -> None:
         with self.log.open("w") as log:
-            self.process = subprocess.Popen([*self.command, "-db"], stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
         end = time.monotonic() + 10
         while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(httpx.HTTPError):
@@ -444,3 +446,48 @@ async def test_answers_and_errors_are_counted_for_each_component(start: Start, p
     assert (found.canary.answers, found.canary.errors) == (7, 3)
     assert 150 <= found.canary.milliseconds < 2000
     assert found.predictor.answers == 0
+
+
+SCRIPT = Path(__file__).parents[3] / "images" / "router" / "run.sh"
+
+
+async def test_changed_keys_are_read_without_a_lost_request_and_the_end_is_a_clean_one(
+    predictor: Backend, tmp_path: Path
+) -> None:
+    def mount(version: str, keys: str) -> None:
+        """As a kubelet does: the files are links into a folder that is replaced as a whole."""
+        (tmp_path / "api-keys" / version).mkdir(parents=True)
+        (tmp_path / "api-keys" / version / "keys").write_text(keys)
+        (tmp_path / "api-keys/next").symlink_to(version)
+        (tmp_path / "api-keys/next").rename(tmp_path / "api-keys/..data")
+
+    mount("..1", "first\n")
+    (tmp_path / "api-keys/keys").symlink_to("..data/keys")
+    auth = msgspec.convert({"auth": {"apiKeys": {"secretRef": {"name": "s"}}}}, RouterSpec)
+    given = haproxy.Settings(router=auth, predictor="predictor.test", hold_s=10, token_digest=DIGEST)
+    router = Router(tmp_path, given, percent=0, ports={"predictor": predictor.port, "canary": 1})
+    (tmp_path / "config").mkdir()
+    for name in ("haproxy.cfg", "state.cfg"):
+        (tmp_path / name).rename(tmp_path / "config" / name)
+    moved = {"/etc/vaka": str(tmp_path), "/tmp/haproxy": f"{tmp_path}/haproxy", "sleep 5": "sleep 0.1"}
+    script = SCRIPT.read_text()
+    for here, there in moved.items():
+        script = script.replace(here, there)
+    router.command = ["sh", "-c", script]
+    await asyncio.to_thread(router.start)
+    try:
+        async with router.client(headers={"authorization": "Bearer second"}) as client:
+            assert (await client.post("/", content=b"{}")).status_code == 401
+            mount("..2", "first\nsecond\n")
+            known = {"authorization": "Bearer first"}
+            async with asyncio.timeout(20):
+                while (await client.post("/", content=b"{}")).status_code == 401:
+                    assert (await client.post("/", content=b"{}", headers=known)).status_code == 200
+            async with asyncio.timeout(20):
+                while router.log.read_text().count("Loading success") < 2:
+                    await asyncio.sleep(0.05)
+        router.process.terminate()
+        assert await asyncio.to_thread(router.process.wait, 20) == 0
+    finally:
+        os.killpg(router.process.pid, signal.SIGKILL)
+        router.process.wait()
