@@ -1,9 +1,7 @@
 """Training in full, with real pods: several of them, suspension, containers of one's own, searches."""
 
-import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = {"cpu": "100m", "memory": "512Mi"}
-THREE = {"numNodes": 3, "resourcesPerNode": {"requests": SMALL}}
 
 
 def wait_for_step(namespace: Any, name: str, step: int, *, seconds: float = 120) -> None:
@@ -25,73 +22,14 @@ def wait_for_step(namespace: Any, name: str, step: int, *, seconds: float = 120)
         time.sleep(0.2)
 
 
-def wait_until(told: Callable[[], Any], what: str, *, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not told():
-        if time.monotonic() > end:
-            pytest.fail(f"not within {seconds} s: {what}")
-        time.sleep(0.2)
-
-
-def running(namespace: Any) -> str:
-    """How it trains, nothing where it does not."""
-    conditions = namespace.get("tj", "job").get("status", {}).get("conditions", [])
-    return next((c["message"] for c in conditions if (c["type"], c["reason"]) == ("Running", "Training")), "")
-
-
-def pods_of(namespace: Any) -> list[Any]:
-    found: list[Any] = json.loads(namespace.kubectl("get", "pods", "-o", "json"))["items"]
-    return found
-
-
-@contextlib.contextmanager
-def no_room(cluster: Any) -> Iterator[None]:
-    """No node takes new pods meanwhile."""
-    nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"]
-    names = [node["metadata"]["name"] for node in nodes]
-    cluster.kubectl("cordon", *names)
-    try:
-        yield
-    finally:
-        cluster.kubectl("uncordon", *names)
-
-
 def test_three_pods_train_one_model(namespace: Any, lasting_job: Any) -> None:
-    namespace.apply(lasting_job(epochs=2, trainer=THREE))
+    trainer = {"numNodes": 3, "resourcesPerNode": {"requests": SMALL}}
+    namespace.apply(lasting_job(epochs=2, trainer=trainer))
     status = namespace.wait("tj/job", "Complete", seconds=240)["status"]
     assert status["model"]["digest"].startswith("sha256:")
     assert status["checkpoint"]["step"] == 140
     accuracy = next(m["value"] for m in status["model"]["metrics"] if m["name"] == "accuracy")
     assert float(accuracy) > 0.8
-
-
-def test_a_pod_that_is_lost_for_good_is_done_without_until_it_is_back(
-    cluster: Any, namespace: Any, lasting_job: Any
-) -> None:
-    namespace.apply(lasting_job(trainer=THREE | {"minNodes": 2}))
-    wait_for_step(namespace, "job", 20)
-    wait_until(lambda: running(namespace).startswith("3 of 3"), "three pods run")
-    with no_room(cluster):
-        pod = "batch.kubernetes.io/job-completion-index=2"
-        namespace.kubectl("delete", "pod", "-l", pod, "--force", "--grace-period=0")
-        wait_until(lambda: running(namespace).startswith("2 of 3"), "two pods train")
-        before = namespace.get("tj", "job")["status"]["checkpoint"]["step"]
-        wait_for_step(namespace, "job", before + 40)
-        assert namespace.get("tj", "job")["status"]["state"] == "Running"
-    wait_until(lambda: running(namespace).startswith("3 of 3"), "three pods train again")
-    assert namespace.wait("tj/job", "Complete", seconds=180)["status"]["checkpoint"]["step"] == 280
-
-
-def test_pods_that_cannot_all_be_there_hold_no_node(namespace: Any, training_job: Any) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"}}
-    namespace.apply(quota | {"spec": {"hard": {"pods": "2"}}})
-    namespace.apply(training_job(trainer=THREE))
-    wait_until(lambda: len(pods_of(namespace)) == 2, "two of three pods are made")
-    status = namespace.wait("tj/job", "PodRefused")["status"]
-    assert "exceeded quota" in json.dumps(status["conditions"])
-    assert not any(pod["spec"].get("nodeName") for pod in pods_of(namespace))
-    namespace.apply(quota | {"spec": {"hard": {"pods": "3"}}})
-    namespace.wait("tj/job", "Complete", seconds=120)
 
 
 def test_a_suspended_job_frees_its_pod_and_goes_on_at_the_same_step(namespace: Any, lasting_job: Any) -> None:

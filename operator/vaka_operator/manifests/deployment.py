@@ -34,18 +34,19 @@ def surroundings(owner: Owner, config: Config, *, closed: bool) -> list[JSON]:
 
 
 def _peers(owner: Owner, config: Config) -> list[JSON]:
-    """Who reaches the pods behind a router: it, a predictor that has a shadow, the operator, Prometheus."""
+    """Who reaches the pods behind a router: it, the operator, Prometheus, and a canary also its predictor."""
 
     def elsewhere(name: str, **namespace: str) -> JSON:
         pods = {"matchLabels": {"app.kubernetes.io/name": name}}
         return {"namespaceSelector": {"matchLabels": namespace} if namespace else {}, "podSelector": pods}
 
+    shadowed = [{"podSelector": {"matchLabels": owner.of("predictor").pods}}]
     home = {"kubernetes.io/metadata.name": config.namespace} if config.namespace else {}
     return [
         {"podSelector": {"matchLabels": owner.of("router").pods}},
-        {"podSelector": {"matchLabels": owner.of("predictor").pods}},
         elsewhere("vaka-operator", **home),
         elsewhere("prometheus"),
+        *(shadowed if owner.component == "canary" else []),
     ]
 
 
@@ -64,24 +65,7 @@ def deployment(
         shadow_percent: the part of the requests that the canary is asked as well.
     """
     mounts, digest = supply.mounts(owner), supply.model.digest
-    container = pod.Container(
-        name=SERVER,
-        image=spec.image or config.server_image,
-        pull_policy=config.image_pull_policy,
-        command=["python", "-m", "vaka.cli", "serve"],
-        args=[
-            *supply.arguments(owner),
-            *("--name", owner.name, "--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)),
-            *_limits(spec),
-            *_taps(owner, spec, shadow_percent),
-        ],
-        env=pod.environment([], spec, field=f"{FIELDS[owner.component]}.env"),
-        secrets=supply.secrets(owner),
-        ports=PORTS,
-        mounts=[mount.volume_mount for mount in mounts if mount.volume_mount],
-        resources=pod.resources(spec.resources, requests=REQUESTS),
-        probes=_probes(),
-    )
+    container = _container(owner, spec, supply, config, shadow_percent=shadow_percent)
     template = pod.template(
         container,
         owner=owner,
@@ -103,6 +87,29 @@ def deployment(
             "progressDeadlineSeconds": 600,
             "template": template,
         },
+    )
+
+
+def _container(
+    owner: Owner, spec: PredictorSpec, supply: Supply, config: Config, *, shadow_percent: float
+) -> pod.Container:
+    return pod.Container(
+        name=SERVER,
+        image=spec.image or config.server_image,
+        pull_policy=config.image_pull_policy,
+        command=["python", "-m", "vaka.cli", "serve"],
+        args=[
+            *supply.arguments(owner),
+            *("--name", owner.name, "--http-port", str(HTTP_PORT), "--grpc-port", str(GRPC_PORT)),
+            *_limits(spec),
+            *_taps(owner, spec, shadow_percent),
+        ],
+        env=pod.environment([], spec, field=f"{FIELDS[owner.component]}.env"),
+        secrets=supply.secrets(owner),
+        ports=PORTS,
+        mounts=[mount.volume_mount for mount in supply.mounts(owner) if mount.volume_mount],
+        resources=pod.resources(spec.resources, requests=REQUESTS),
+        probes=_probes(),
     )
 
 

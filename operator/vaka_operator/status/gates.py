@@ -93,12 +93,13 @@ def decide(
         shadow: how often it gave the predictor's answers since then.
     """
     if previous is None or previous.target != target or previous.step is None:
-        previous = _at(gates.steps[0], target=target, now=now)
+        previous = _with(_at(gates.steps[0], target=target, now=now), phase=WAITING)
     if previous.phase == ROLLED_BACK:
         return previous
     if not serves:
         told = "no pod of this very canary is ready"
-        return _with(previous, phase=WAITING, traffic_percent=0, step_since=now, message=told)
+        since = previous.step_since if previous.phase == WAITING else now
+        return _with(previous, phase=WAITING, traffic_percent=0, step_since=since, message=told)
     if previous.phase == PROMOTED:
         return previous
     if previous.phase == WAITING:

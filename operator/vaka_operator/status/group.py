@@ -44,8 +44,11 @@ class Group:
 
     @property
     def failures(self) -> int:
-        """How often the pod of one index failed, at most."""
-        ends = ([podstatus.outcome(pod, TRAINER) for pod in pods] for pods in self._by_index.values())
+        """How often the pod of one index failed, at most; one that is being deleted was broken off."""
+        ends = (
+            [podstatus.outcome(pod, TRAINER) for pod in pods if not podstatus.is_going(pod)]
+            for pods in self._by_index.values()
+        )
         return max((outcomes.count("Failed") for outcomes in ends), default=0)
 
     @property

@@ -56,6 +56,10 @@ class ImageInput(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     channels: int
 
 
+FULL = "fp32"
+"""The precision of the model itself."""
+
+
 class Variant(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """The same model in less precision, and what that costs."""
 

@@ -4,9 +4,10 @@ import hashlib
 from pathlib import Path, PurePosixPath
 
 import msgspec
+from msgspec import structs
 
 from vaka.artifacts.errors import DigestMismatch, ModelInvalid, ModelNotFound
-from vaka.artifacts.manifest import GRAPH, MANIFEST, File, Manifest, Variant, digest_of
+from vaka.artifacts.manifest import FULL, GRAPH, MANIFEST, File, Manifest, digest_of
 
 ONNX = ".onnx"
 
@@ -32,11 +33,16 @@ def graph_of(path: Path) -> Path:
     return path if _is_bare(path) else path / GRAPH
 
 
-def variant_of(path: Path, manifest: Manifest, precision: str) -> Variant:
-    """The model at `path` in this precision; ModelInvalid where it has none."""
+def in_precision(path: Path, manifest: Manifest, precision: str) -> tuple[Path, Manifest]:
+    """The graph of the model at `path` in this precision, and the manifest with what it achieves so.
+
+    ModelInvalid where the model has no such variant.
+    """
+    if precision == FULL:
+        return graph_of(path), manifest
     for variant in manifest.variants:
         if variant.precision == precision and variant.file in manifest.files:
-            return variant
+            return path / variant.file, structs.replace(manifest, metrics=variant.metrics)
     raise ModelInvalid(
         f"{path} has no {precision} variant: make one with vaka quantize, or with the TrainingJob's "
         "spec.output.precisions, or serve it as it is"

@@ -32,6 +32,7 @@ class Plan(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     input: str
     """Digest of the names and sizes of the input's files."""
     model: str
+    precision: str
     rows: int
     rows_per_part: int
 
@@ -102,6 +103,11 @@ def _name(part: int) -> str:
 
 
 def _differences(there: Plan | None, wanted: Plan) -> str:
-    words = {"input": "another input", "model": "another model", "rows_per_part": "other --rows-per-part"}
+    words = {
+        "input": "another input",
+        "model": "another model",
+        "precision": "another --precision",
+        "rows_per_part": "other --rows-per-part",
+    }
     found = [told for name, told in words.items() if getattr(there, name, None) != getattr(wanted, name)]
     return " and ".join(found) or "another input"

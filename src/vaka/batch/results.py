@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from vaka.artifacts.manifest import Manifest
-from vaka.artifacts.read import graph_of, open_model
+from vaka.artifacts.manifest import FULL
+from vaka.artifacts.read import in_precision, open_model
 from vaka.batch.chunk import WHOLE, Chunk
 from vaka.batch.errors import BatchError
 from vaka.serving import images
@@ -25,9 +25,9 @@ Result = Mapping[str, Array] | str
 class Runner:
     """A model and how many rows it sees at once; as many as its graph wants where that says so."""
 
-    def __init__(self, model: Path, *, batch_size: int) -> None:
-        self.manifest: Manifest = open_model(model)
-        self._predictor = Predictor(graph_of(model), self.manifest)
+    def __init__(self, model: Path, *, batch_size: int, precision: str = FULL) -> None:
+        graph, self.manifest = in_precision(model, open_model(model), precision)
+        self._predictor = Predictor(graph, self.manifest)
         self._inputs = self.manifest.signature.inputs
         if any(not tensor.shape for tensor in self._inputs):
             raise BatchError(f"{model} takes a single value and no batch of rows")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaka.artifacts.manifest import FULL
 from vaka.artifacts.read import digest_at, open_model
 from vaka.batch.chunk import Source
 from vaka.batch.columns import table
@@ -50,7 +51,14 @@ class Batch:
 
     @classmethod
     def of(
-        cls, *, model: Path, inputs: Path, output: str, rows_per_part: int | None, batch_size: int
+        cls,
+        *,
+        model: Path,
+        inputs: Path,
+        output: str,
+        rows_per_part: int | None,
+        batch_size: int,
+        precision: str = FULL,
     ) -> "Batch":
         """A new one, or the one that `output` has the beginning of.
 
@@ -63,11 +71,15 @@ class Batch:
         plan = Plan(
             input=source.fingerprint,
             model=digest_at(model),
+            precision=precision,
             rows=source.count,
             rows_per_part=rows_per_part or (there.rows_per_part if there else ROWS_PER_PART),
         )
         target.begin(plan)
         return cls(model=model, source=source, output=target, plan=plan, batch_size=batch_size)
+
+    def runner(self) -> Runner:
+        return Runner(self.model, batch_size=self.batch_size, precision=self.plan.precision)
 
     def part(self, runner: Runner, number: int) -> tuple[int, int]:
         """Predict a part and write it; its rows, and how many of them have an error."""
@@ -106,7 +118,7 @@ def run(
 def _done(batch: Batch, parts: Sequence[int], processes: int) -> Iterator[tuple[int, int]]:
     """Rows and errors of each part, as they are done."""
     if min(processes, len(parts)) <= 1:
-        runner = Runner(batch.model, batch_size=batch.batch_size) if parts else None
+        runner = batch.runner() if parts else None
         for part in parts:
             assert runner
             yield batch.part(runner, part)
@@ -144,7 +156,7 @@ def _start(batch: Batch, parent: int) -> None:
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the first one ends the others
-    _state = batch, Runner(batch.model, batch_size=batch.batch_size)
+    _state = batch, batch.runner()
 
 
 def _part(number: int) -> tuple[int, int]:

@@ -32,6 +32,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     batch.add_argument("--output", metavar="PATH-OR-URI", help="folder of Parquet files for the results")
     batch.add_argument("--digest", metavar="sha256:...", help="digest that the model must have")
     batch.add_argument(
+        "--precision",
+        choices=("fp32", "int8"),
+        default="fp32",
+        help="int8: the variant that is faster and less exact (default: %(default)s)",
+    )
+    batch.add_argument(
         "--max-errors",
         type=_count,
         default=0,
@@ -77,6 +83,7 @@ def run_batch(arguments: argparse.Namespace) -> int:
             output=arguments.output,
             rows_per_part=arguments.rows_per_part,
             batch_size=arguments.batch_size,
+            precision=arguments.precision,
         )
         shard = arguments.shard or Shard()
         with _progress(_rows(batch.plan, shard)) as told:

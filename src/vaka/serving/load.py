@@ -6,16 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec import structs
-
 from vaka import storage
 from vaka.api.contract import PublishedModel, Report
 from vaka.api.reasons import Reason
 from vaka.api.types import Metric
 from vaka.artifacts.errors import DigestMismatch, ModelError, ModelInvalid, ModelNotFound
-from vaka.artifacts.manifest import Manifest
-from vaka.artifacts.read import digest_at, graph_of, open_model, variant_of
-from vaka.serving.options import FULL, ModelSource
+from vaka.artifacts.manifest import FULL, Manifest
+from vaka.artifacts.read import digest_at, in_precision, open_model
+from vaka.serving.options import ModelSource
 from vaka.serving.predictor import Predictor
 
 
@@ -51,10 +49,7 @@ def load(
         tell: told how far it is, from any thread.
     """
     with _local(source, scratch, tell) as (path, manifest):
-        graph = graph_of(path)
-        if source.precision != FULL:
-            variant = variant_of(path, manifest, source.precision)
-            graph, manifest = path / variant.file, structs.replace(manifest, metrics=variant.metrics)
+        graph, manifest = in_precision(path, manifest, source.precision)
         predictor = Predictor(graph, manifest)
         predictor.warm_up()
         return LoadedModel(manifest=manifest, digest=source.digest or digest_at(path), predictor=predictor)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from vaka.artifacts.manifest import FULL
+
 if TYPE_CHECKING:
     from vaka.artifacts.cache import ModelCache
 
-FULL = "fp32"
-"""The precision of the model itself."""
 DEFAULT_VERSION = "1"
 """The version that a request means which names none."""
 

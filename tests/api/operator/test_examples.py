@@ -74,6 +74,21 @@ async def test_the_pods_of_an_example_are_admitted(
     await until(lambda: len(namespace.list("pod")) == pods)
 
 
+async def test_each_pod_of_the_batch_has_its_own_share(kubectl: Kubectl, namespace: Any, until: Any) -> None:
+    kubectl("apply", "--server-side", f"--filename={EXAMPLES / 'batch-predict.yaml'}")
+    pods = await until(lambda: (found := namespace.list("pod")) and len(found) == 4 and found)
+    index = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    for pod in pods:
+        (container,) = pod["spec"]["containers"]
+        assert "--shard=$(JOB_COMPLETION_INDEX)/4" in container["args"]
+        (variable,) = [v for v in container["env"] if v["name"] == "JOB_COMPLETION_INDEX"]
+        assert variable["valueFrom"]["fieldRef"]["fieldPath"] in (
+            index,
+            "metadata.labels['batch.kubernetes.io/job-completion-index']",
+        )
+    assert len(pods) == namespace.get("job", "batch-predict")["spec"]["completions"]
+
+
 def test_the_nightly_job_is_created_once_with_the_rights_that_the_example_grants(
     api: Any, kubectl: Kubectl, kubeconfig: Path, namespace: Any, tmp_path: Path
 ) -> None:

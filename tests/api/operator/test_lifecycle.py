@@ -271,6 +271,26 @@ async def test_a_queue_decides_when_a_job_runs_and_nobody_fights_it(
     assert namespace.get("job", "digits")["metadata"]["uid"] == made["metadata"]["uid"]
 
 
+async def test_to_be_preempted_is_no_restart(
+    namespace: Any, training_job: Any, train: Reconcile, pods: Any
+) -> None:
+    namespace.create("tj", training_job(queueName="team"))
+    await train()
+    kueue(namespace, admit=True)
+    (pod,) = await pods(1)
+    namespace.bind(pod, "node-1")
+    namespace.set_pod(pod, "Running", RUNS)
+    await train()
+    kueue(namespace, admit=False)
+    assert (await train())["status"]["state"] == "Stopping"
+    saved = {"step": 120, "uri": "pvc://c", "time": NOW}
+    namespace.delete("pod", pod["metadata"]["name"])  # as its Job does, too
+    namespace.set_pod(pod, "Failed", ended(143, {"reason": "Training", "checkpoint": saved}))
+    status = (await train())["status"]
+    assert (status["state"], status["checkpoint"]["step"]) == ("Queued", 120)
+    assert "restarts" not in status
+
+
 async def test_why_a_queue_does_not_admit_is_told(
     namespace: Any, training_job: Any, train: Reconcile
 ) -> None:

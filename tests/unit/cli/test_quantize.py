@@ -62,6 +62,21 @@ def test_a_variant_is_computed_in_whole_numbers(quantized: Path) -> None:
     assert {"QuantizeLinear", "DequantizeLinear"} <= used
 
 
+def test_a_batch_is_predicted_in_the_precision_that_is_asked_for(quantized: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.full((3, 8, 8), 240, np.uint8))
+    words = [
+        "--model",
+        str(quantized),
+        "--input",
+        str(tmp_path / "in.npy"),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    assert main(["predict", *words, "--precision", "int8"]) == 0
+    assert json.loads((tmp_path / "out" / "_plan.json").read_text())["precision"] == "int8"
+    assert main(["predict", *words]) == 2, "results of both are never mixed"
+
+
 def test_a_variant_that_there_is_not_is_told(models: Any, tmp_path: Path) -> None:
     source = ModelSource(name="m", uri=str(models.brightness(tmp_path / "m")), precision="int8")
     with pytest.raises(ModelInvalid, match="has no int8 variant: make one with vaka quantize"):

@@ -113,6 +113,12 @@ def test_what_images_copy_is_there_and_not_ignored(dockerfile: Path) -> None:
             assert any(Path(source).match(a) or source.startswith(a) for a in allowed), source
 
 
+def test_the_batch_image_begins_with_the_layers_of_the_server() -> None:
+    server, batch = ((IMAGES / name / "Dockerfile").read_text() for name in ("server", "batch"))
+    shared = server[server.index("FROM") : server.index("COPY src/vaka")]
+    assert batch[batch.index("FROM") :].startswith(shared)
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
 def test_images_install_the_tested_versions_with_hashes(lock: Path) -> None:
     pinned = re.compile(r"^([a-z0-9.-]+==\S+)", re.MULTILINE)

@@ -165,3 +165,14 @@ def test_a_former_canary_that_goes_on_never_passes_the_gates_of_the_new_one() ->
 def test_a_canary_on_trial_goes_on_while_its_pods_are_changed() -> None:
     assert is_tried(begun(), target="b", serves=True, newest=False)
     assert not is_tried(begun(), target="b", serves=False, newest=True)
+
+
+def test_what_a_former_canary_answered_says_nothing_of_the_new_one() -> None:
+    bad = Measured(answers=200, errors=100, milliseconds=2000)
+    anew = decided(decided(begun(), seconds=5, canary=bad), seconds=6, target="c", canary=bad)
+    assert (anew.phase, anew.traffic_percent, anew.figures) == ("Progressing", 10, None)
+
+
+def test_a_canary_that_goes_on_waiting_has_nothing_new_to_tell() -> None:
+    waiting = decided(None, serves=False)
+    assert decided(waiting, seconds=5, serves=False) == waiting

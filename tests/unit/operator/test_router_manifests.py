@@ -79,18 +79,17 @@ def test_secrets_are_mounted_and_never_read_by_the_operator(owner: Owner, config
 def test_behind_a_router_only_it_a_mirroring_predictor_the_operator_and_prometheus_reach_the_pods(
     service_owner: Owner, config: Config
 ) -> None:
-    def ingress(*, closed: bool) -> JSON:
-        made = surroundings(service_owner, replace(config, namespace="vaka-system"), closed=closed)
+    def ingress(*, closed: bool, part: str = "predictor") -> JSON:
+        made = surroundings(service_owner.of(part), replace(config, namespace="vaka-system"), closed=closed)
         (policy,) = [m for m in made if m["kind"] == "NetworkPolicy"]
         rule: JSON = policy["spec"]["ingress"][0]
         return rule
 
     assert "from" not in ingress(closed=False)
     peers = ingress(closed=True)["from"]
-    parts = [
-        {"podSelector": {"matchLabels": service_owner.of(part).pods}} for part in ("router", "predictor")
-    ]
-    assert peers[:2] == parts
-    assert peers[2]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "vaka-system"}
-    names = [peer["podSelector"]["matchLabels"].get("app.kubernetes.io/name") for peer in peers[2:]]
+    assert peers[0] == {"podSelector": {"matchLabels": service_owner.of("router").pods}}
+    assert peers[1]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "vaka-system"}
+    names = [peer["podSelector"]["matchLabels"].get("app.kubernetes.io/name") for peer in peers[1:]]
     assert names == ["vaka-operator", "prometheus"]
+    mirroring = {"podSelector": {"matchLabels": service_owner.of("predictor").pods}}
+    assert ingress(closed=True, part="canary")["from"] == [*peers, mirroring]
