@@ -17,7 +17,8 @@ watch() {
 cp /etc/vaka/config/haproxy.cfg /tmp/haproxy.cfg || exit 1
 haproxy -W -db -f /tmp/haproxy.cfg -f /etc/vaka/config/state.cfg &
 haproxy=$!
-trap 'kill -USR1 "$haproxy"' USR1 TERM INT  # finish what is in flight, then end
+# Finish what is in flight, then end. Told more than once, for one that reads its files anew may not hear it.
+trap 'while kill -USR1 "$haproxy" 2>/dev/null; do sleep 1; done' USR1 TERM INT
 [ -z "$secrets" ] || watch &  # no child of HAProxy's, for it would wait for this before it ends
 # A signal breaks a wait off; once HAProxy is gone, there is nothing to wait for (127).
 until wait "$haproxy"; code=$?; [ $code -le 128 ]; do :; done
