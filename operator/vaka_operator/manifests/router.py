@@ -19,9 +19,10 @@ CONFIG_DIGEST = "vaka.dev/config-digest"
 HOLD_S = 30
 HOLD_FROM_ZERO_S = 120
 """How long a request waits for a pod where there are always some, and where there may be none."""
-LEAVE_S = 5
-"""How long a router that ends goes on taking requests, until all have learnt of it."""
-GRACE_S = 75
+LEAVE_S = 15
+"""How long a router that ends goes on taking requests: until all have learnt of it, and another, where it was
+the only one, has started on another node."""
+GRACE_S = 90
 # HAProxy's buffers are larger than what glibc keeps: without this each request would map and clear memory.
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 

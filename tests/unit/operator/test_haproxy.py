@@ -37,9 +37,15 @@ Start = Callable[..., Awaitable["Router"]]
 pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="there is no haproxy: apt-get install it")
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, each another one."""
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(listener.getsockname()[1]) for listener in found]
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    return free_ports(1)[0]
 
 
 class Backend:
@@ -82,11 +88,11 @@ class Router:
     """HAProxy with a rendered configuration, its ports moved to free ones of the loopback device."""
 
     def __init__(self, folder: Path, given: haproxy.Settings, *, percent: int, ports: dict[str, int]) -> None:
-        self.public, self.admin = free_port(), free_port()
+        self.public, self.admin, grpc = free_ports(3)
         text = haproxy.configuration(given)
         moved = {
             f"bind :{HTTP_PORT}": f"bind 127.0.0.1:{self.public}",
-            f"bind :{GRPC_PORT}": f"bind 127.0.0.1:{free_port()}",
+            f"bind :{GRPC_PORT}": f"bind 127.0.0.1:{grpc}",
             f"bind :{ADMIN_PORT}": f"bind 127.0.0.1:{self.admin}",
             "predictor.test:80": f"127.0.0.1:{ports['predictor']}",
             "canary.test:80": f"127.0.0.1:{ports['canary']}",
