@@ -17,7 +17,7 @@ PACKAGES := python3 python3-venv containerd runc containernetworking-plugins nft
 TEST_PACKAGES := prometheus curl haproxy wrk
 
 .PHONY: help system setup binaries datasets images demo test clients test-unit test-distributed test-api test-e2e \
-        check format crds states lock cluster-up cluster-down bench clean
+        check format crds states lock cluster-up cluster-down bench bench-serving clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -115,6 +115,12 @@ lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 
 bench: demo ## Measurements on the cluster of the demo
 	@$(PYTHON) bench/spine.py $(NAME)
+
+bench-serving: $(VENV)/.ready ## The server beside its peers on this machine; ONLY=NAME,... names some of them
+	@$(call install,wrk)
+	@$(PYTHON) -W ignore bench/serving/stages.py
+	@$(PYTHON) -W ignore bench/serving/peers.py --latency
+	@$(PYTHON) -W ignore bench/serving/peers.py $(if $(ONLY),--only $(ONLY))
 
 clean: cluster-down ## Stop the cluster and remove what was built here (the caches stay)
 	@rm -rf $(VENV) .venv-clients build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -28,7 +28,7 @@ def ensure() -> Path:
 
 
 def _export(path: Path) -> None:
-    """Weights by chance, for speed does not depend on them; the last are large, so that answers differ."""
+    """The weights are chance, for speed does not depend on them; large ones last, so that answers differ."""
     import torch
     from torch import nn
 

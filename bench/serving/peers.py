@@ -17,6 +17,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,19 @@ class Case(NamedTuple):
     connections: int
 
 
-Results = dict[Case, list[wrk.Figures]]
+class Size(NamedTuple):
+    """Seconds from the start of the process to its first answer, and memory after the load."""
+
+    ready_s: float
+    memory: processes.Memory
+
+
+@dataclass(frozen=True)
+class Results:
+    """Of all rounds."""
+
+    figures: dict[Case, list[wrk.Figures]]
+    sizes: dict[str, list[Size]]
 
 
 def main() -> int:
@@ -52,7 +65,7 @@ def main() -> int:
             check.check(VAKA.name, running, V1.path, V1, graph)
             latency.report(running, seconds=arguments.seconds)
         return 0
-    results: Results = defaultdict(list)
+    results = Results(defaultdict(list), defaultdict(list))
     contestants = _contestants(arguments.only)
     for number in range(arguments.rounds):
         for server in contestants if number % 2 == 0 else reversed(contestants):
@@ -74,6 +87,7 @@ def started(server: Server, graph: Path) -> Iterator[processes.Running]:
             port=port,
             path=server.path_of(first),
             protocol=first,
+            health=server.health,
             env=server.environment(graph, port),
             folder=place.folder,
             log=model.folder() / f"{server.name}.log",
@@ -92,7 +106,8 @@ def measure(server: Server, graph: Path, *, seconds: int, results: Results) -> N
                 figures = wrk.load(running.url(path), protocol, connections=connections, seconds=seconds)
                 if not figures.rate:
                     raise SystemExit(f"{server.name} answers nothing in {seconds} s")
-                results[Case(server.name, protocol.name, connections)].append(figures)
+                results.figures[Case(server.name, protocol.name, connections)].append(figures)
+        results.sizes[server.name].append(Size(running.ready_s, processes.memory(running.pid)))
 
 
 def show(contestants: list[Server], results: Results) -> None:
@@ -102,10 +117,13 @@ def show(contestants: list[Server], results: Results) -> None:
         for connections in CONNECTIONS:
             print(f"\n{protocol.name}, {connections} connections")
             print(f"  {'':12}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}   vaka is ... times as fast")
-            own = results[Case(VAKA.name, protocol.name, connections)]
+            own = results.figures[Case(VAKA.name, protocol.name, connections)]
             for server in contestants:
                 if protocol in server.protocols:
-                    _show(server, own, results[Case(server.name, protocol.name, connections)])
+                    _show(server, own, results.figures[Case(server.name, protocol.name, connections)])
+    print("\nstart and memory")
+    for server in contestants:
+        _show_size(server, results.sizes[server.name])
 
 
 def _show(server: Server, own: list[wrk.Figures], figures: list[wrk.Figures]) -> None:
@@ -118,6 +136,13 @@ def _show(server: Server, own: list[wrk.Figures], figures: list[wrk.Figures]) ->
         "" if server is VAKA else f"{statistics.median(ratios):.2f} ({min(ratios):.2f} .. {max(ratios):.2f})"
     )
     print(f"  {server.name:12}{rate:12.0f}{p50 * 1e3:10.2f}{p99 * 1e3:10.2f}   {told}", flush=True)
+
+
+def _show_size(server: Server, sizes: list[Size]) -> None:
+    ready = statistics.median(size.ready_s for size in sizes)
+    memory = max((size.memory for size in sizes), key=lambda memory: memory.pss)
+    told = f"PSS {memory.pss / 1e6:.0f} MB, RSS {memory.rss / 1e6:.0f} MB, {memory.processes} processes"
+    print(f"  {server.name:12} first answer after {ready:.2f} s, {told}", flush=True)
 
 
 def _contestants(only: str) -> list[Server]:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,18 +46,23 @@ def running(
     port: int,
     path: str,
     protocol: Protocol,
+    health: str | None,
     env: Mapping[str, str],
     folder: Path,
     log: Path,
 ) -> Iterator[Running]:
-    """Run a server in a folder; SystemExit with the end of its log where it does not answer."""
+    """Run a server in a folder; SystemExit with the end of its log where it does not answer.
+
+    Args:
+        health: must answer 200 as well, if there is one.
+    """
     with log.open("wb") as output:
         started = time.monotonic()
         process = subprocess.Popen(
             command, env=dict(env), cwd=folder, stdout=output, stderr=output, start_new_session=True
         )
         try:
-            _await_answer(process, port, path, protocol, log)
+            _await_answer(process, lambda: _answers(port, path, protocol, health), log)
             yield Running(pid=process.pid, port=port, ready_s=time.monotonic() - started)
         finally:
             _end(process)
@@ -77,19 +82,27 @@ def ask(
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
 
 
-def _await_answer(
-    process: "subprocess.Popen[bytes]", port: int, path: str, protocol: Protocol, log: Path
-) -> None:
-    body, end = protocol.body(images()[0]), time.monotonic() + PATIENCE_S
+def _answers(port: int, path: str, protocol: Protocol, health: str | None) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    try:
+        if health:
+            connection.request("GET", health)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                return False
+        return ask(connection, path, protocol, protocol.body(images()[0]))[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _await_answer(process: "subprocess.Popen[bytes]", answers: Callable[[], bool], log: Path) -> None:
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
-        try:
-            connection = http.client.HTTPConnection(HOST, port, timeout=10)
-            if ask(connection, path, protocol, body)[0] == 200:
-                return
-        except (OSError, http.client.HTTPException):
-            pass
-        finally:
-            connection.close()
+        if answers():
+            return
         try:
             process.wait(0.005)  # until it ends, which it should not
             break

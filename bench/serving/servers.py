@@ -39,7 +39,8 @@ class Server:
     Args:
         command: gives the command line, and writes what it needs into the folder of the place.
         protocols: what it speaks, the first is the one that it is waited for with.
-        paths: where it does not take the protocol's own.
+        path: asked instead of the protocol's own path.
+        health: says when all of its processes are ready, if anything does.
         needs: programs without which it does not run.
         own: whether it is Vaka, in this environment.
     """
@@ -48,6 +49,7 @@ class Server:
     command: Callable[[Place], list[str]]
     protocols: tuple[Protocol, ...] = (V1,)
     path: str | None = None
+    health: str | None = None
     env: dict[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     own: bool = False
@@ -154,7 +156,7 @@ def _archive(place: Place) -> None:
     subprocess.run([str(place.bin / "torch-model-archiver"), *arguments], check=True)
 
 
-VAKA = Server(name="vaka", command=_vaka, protocols=(V1, V2, BINARY), own=True)
+VAKA = Server(name="vaka", command=_vaka, protocols=(V1, V2, BINARY), health="/v2/health/ready", own=True)
 PEERS = [
     Server(name="fastapi", command=_fastapi),
     Server(name="kserve", command=_kserve, protocols=(V1, V2, BINARY)),
