@@ -1,8 +1,9 @@
 """How many requests Vaka and its peers answer with the same model on this machine: `make bench-serving`.
 
-Each server runs alone, with the best settings for two processors; in every round each takes its turn, and its
-answers are compared with ONNX Runtime's before it is measured. `wrk` asks with bodies of which none is sent
-twice. The ratios are medians over the rounds, of Vaka's figure and the peer's of the same round.
+Every server has the best settings for two processors. In every round each peer takes its turn beside Vaka:
+both are started, their answers are compared with ONNX Runtime's, and then they are asked one after the other,
+while the one that is not asked is idle. `wrk` asks with bodies of which none is sent twice. The ratios are
+medians over the rounds, each of two figures that were measured within seconds.
 
     python bench/serving/peers.py --only fastapi,kserve --rounds 5 --seconds 8
     python bench/serving/peers.py --latency
@@ -26,7 +27,7 @@ import latency
 import model
 import processes
 import wrk
-from bodies import BINARY, V1, V2
+from bodies import BINARY, V1, V2, Protocol
 from servers import PEERS, VAKA, Place, Server
 
 CONNECTIONS = (1, 16, 64)
@@ -34,7 +35,7 @@ WARM_UP_S = 1
 
 
 class Case(NamedTuple):
-    server: str
+    peer: str
     protocol: str
     connections: int
 
@@ -46,11 +47,18 @@ class Size(NamedTuple):
     memory: processes.Memory
 
 
+class Pair(NamedTuple):
+    """What was measured one right after the other."""
+
+    vaka: wrk.Figures
+    peer: wrk.Figures
+
+
 @dataclass(frozen=True)
 class Results:
     """Of all rounds."""
 
-    figures: dict[Case, list[wrk.Figures]]
+    pairs: dict[Case, list[Pair]]
     sizes: dict[str, list[Size]]
 
 
@@ -66,12 +74,12 @@ def main() -> int:
             latency.report(running, seconds=arguments.seconds)
         return 0
     results = Results(defaultdict(list), defaultdict(list))
-    contestants = _contestants(arguments.only)
+    peers = _peers(arguments.only)
     for number in range(arguments.rounds):
-        for server in contestants if number % 2 == 0 else reversed(contestants):
-            print(f"round {number + 1}: {server.name}", file=sys.stderr, flush=True)
-            measure(server, graph, seconds=arguments.seconds, results=results)
-    show(contestants, results)
+        for peer in peers if number % 2 == 0 else reversed(peers):
+            print(f"round {number + 1}: {peer.name}", file=sys.stderr, flush=True)
+            measure(peer, graph, seconds=arguments.seconds, results=results)
+    show(peers, results)
     return 0
 
 
@@ -95,47 +103,55 @@ def started(server: Server, graph: Path) -> Iterator[processes.Running]:
             yield running
 
 
-def measure(server: Server, graph: Path, *, seconds: int, results: Results) -> None:
-    """One server's turn."""
-    with started(server, graph) as running:
-        for protocol in server.protocols:
-            path = server.path_of(protocol)
-            check.check(server.name, running, path, protocol, graph)
-            wrk.load(running.url(path), protocol, connections=max(CONNECTIONS), seconds=WARM_UP_S)
+def measure(peer: Server, graph: Path, *, seconds: int, results: Results) -> None:
+    """One peer's turn, with Vaka beside it."""
+    with started(VAKA, graph) as own, started(peer, graph) as other:
+        for protocol in peer.protocols:
+            for server, running in ((VAKA, own), (peer, other)):
+                check.check(server.name, running, server.path_of(protocol), protocol, graph)
+                _load(server, running, protocol, max(CONNECTIONS), WARM_UP_S)
             for connections in CONNECTIONS:
-                figures = wrk.load(running.url(path), protocol, connections=connections, seconds=seconds)
-                if not figures.rate:
-                    raise SystemExit(f"{server.name} answers nothing in {seconds} s")
-                results.figures[Case(server.name, protocol.name, connections)].append(figures)
-        results.sizes[server.name].append(Size(running.ready_s, processes.memory(running.pid)))
+                pair = Pair(
+                    _load(VAKA, own, protocol, connections, seconds),
+                    _load(peer, other, protocol, connections, seconds),
+                )
+                if not pair.peer.rate:
+                    raise SystemExit(f"{peer.name} answers nothing in {seconds} s")
+                results.pairs[Case(peer.name, protocol.name, connections)].append(pair)
+        for server, running in ((VAKA, own), (peer, other)):
+            results.sizes[server.name].append(Size(running.ready_s, processes.memory(running.pid)))
 
 
-def show(contestants: list[Server], results: Results) -> None:
+def _load(
+    server: Server, running: processes.Running, protocol: Protocol, connections: int, seconds: int
+) -> wrk.Figures:
+    url = running.url(server.path_of(protocol))
+    return wrk.load(url, protocol, connections=connections, seconds=seconds)
+
+
+def show(peers: list[Server], results: Results) -> None:
     """A table for each protocol and number of connections."""
     print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f}, medians of the rounds")
     for protocol in (V1, V2, BINARY):
-        for connections in CONNECTIONS:
+        found = [peer for peer in peers if protocol in peer.protocols]
+        for connections in CONNECTIONS if found else ():
             print(f"\n{protocol.name}, {connections} connections")
             print(f"  {'':12}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}   vaka is ... times as fast")
-            own = results.figures[Case(VAKA.name, protocol.name, connections)]
-            for server in contestants:
-                if protocol in server.protocols:
-                    _show(server, own, results.figures[Case(server.name, protocol.name, connections)])
+            pairs = {peer.name: results.pairs[Case(peer.name, protocol.name, connections)] for peer in found}
+            _show(VAKA.name, [pair.vaka for every in pairs.values() for pair in every])
+            for name, its in pairs.items():
+                ratios = [pair.vaka.rate / pair.peer.rate for pair in its]
+                told = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} .. {max(ratios):.2f})"
+                _show(name, [pair.peer for pair in its], told)
     print("\nstart and memory")
-    for server in contestants:
+    for server in (VAKA, *peers):
         _show_size(server, results.sizes[server.name])
 
 
-def _show(server: Server, own: list[wrk.Figures], figures: list[wrk.Figures]) -> None:
-    rate, p50, p99 = (
-        statistics.median(values)
-        for values in ([f.rate for f in figures], [f.p50 for f in figures], [f.p99 for f in figures])
-    )
-    ratios = [mine.rate / other.rate for mine, other in zip(own, figures, strict=True)]
-    told = (
-        "" if server is VAKA else f"{statistics.median(ratios):.2f} ({min(ratios):.2f} .. {max(ratios):.2f})"
-    )
-    print(f"  {server.name:12}{rate:12.0f}{p50 * 1e3:10.2f}{p99 * 1e3:10.2f}   {told}", flush=True)
+def _show(name: str, figures: list[wrk.Figures], told: str = "") -> None:
+    rate = statistics.median(one.rate for one in figures)
+    p50, p99 = (statistics.median(one) * 1e3 for one in zip(*((f.p50, f.p99) for f in figures), strict=True))
+    print(f"  {name:12}{rate:12.0f}{p50:10.2f}{p99:10.2f}   {told}", flush=True)
 
 
 def _show_size(server: Server, sizes: list[Size]) -> None:
@@ -145,21 +161,17 @@ def _show_size(server: Server, sizes: list[Size]) -> None:
     print(f"  {server.name:12} first answer after {ready:.2f} s, {told}", flush=True)
 
 
-def _contestants(only: str) -> list[Server]:
-    """Vaka and the peers that are asked for and can run here."""
+def _peers(only: str) -> list[Server]:
+    """Those that are asked for and can run here."""
     wanted = only.split(",") if only else [peer.name for peer in PEERS]
-    unknown = sorted(set(wanted) - {server.name for server in (VAKA, *PEERS)})
+    unknown = sorted(set(wanted) - {peer.name for peer in PEERS})
     if unknown:
         raise SystemExit(f"--only {','.join(unknown)}: known are {', '.join(peer.name for peer in PEERS)}")
-    found = [VAKA]
-    for peer in PEERS:
-        if peer.name not in wanted:
-            continue
+    chosen = [peer for peer in PEERS if peer.name in wanted]
+    for peer in chosen:
         if why := peer.missing():
             print(why, file=sys.stderr, flush=True)
-        else:
-            found.append(peer)
-    return found
+    return [peer for peer in chosen if not peer.missing()]
 
 
 def _arguments() -> argparse.Namespace:

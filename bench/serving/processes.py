@@ -56,6 +56,7 @@ def running(
     Args:
         health: must answer 200 as well, if there is one.
     """
+    before = set(tree(os.getpid()))
     with log.open("wb") as output:
         started = time.monotonic()
         process = subprocess.Popen(
@@ -65,7 +66,7 @@ def running(
             _await_answer(process, lambda: _answers(port, path, protocol, health), log)
             yield Running(pid=process.pid, port=port, ready_s=time.monotonic() - started)
         finally:
-            _end(process)
+            _end(process, before)
 
 
 def free_port() -> int:
@@ -144,30 +145,23 @@ def memory(pid: int) -> Memory:
     return Memory(rss=rss, pss=pss, processes=len(pids))
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask it to end; whatever is left then is killed."""
+def _end(process: "subprocess.Popen[bytes]", before: set[int]) -> None:
+    """Ask it to end; whatever was not there before it and is left then is killed."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(END_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    while left := tree(os.getpid())[1:]:
+    while left := [pid for pid in tree(os.getpid()) if pid not in before]:
         for pid in left:
             _kill(pid)
-        _reap()
 
 
 def _kill(pid: int) -> None:
+    """And wait for it, once it is left to this process."""
     try:
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _reap() -> None:
-    """Wait for a child that was left to this process."""
-    try:
-        os.waitpid(-1, 0)
-    except ChildProcessError:
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
         return
