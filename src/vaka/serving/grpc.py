@@ -46,12 +46,20 @@ async def serving(
     *,
     is_ready: Callable[[], bool],
     grace: float,
+    connection_age: float = 60.0,
 ) -> AsyncIterator[int]:
     """Serve at host:port until the block ends, then finish what is in flight; gives the port.
 
-    OSError if the port cannot be had.
+    Args:
+        connection_age: seconds after which clients are asked to connect anew. A call that meets a server
+            that ends is cancelled, so that all have to be gone before: it must be less than the drain.
+
+    Raises:
+        OSError: the port cannot be had.
     """
-    server = grpc.aio.server(options=OPTIONS)
+    ages = [("grpc.max_connection_age_ms", round(connection_age * 1000))]
+    ages += [("grpc.max_connection_age_grace_ms", round(grace * 1000))]
+    server = grpc.aio.server(options=[*OPTIONS, *ages])
     server.add_generic_rpc_handlers([_handlers(_Service(repository, metrics, is_ready))])
     health_pb2_grpc.add_HealthServicer_to_server(_Health(is_ready), server)
     reflection.enable_server_reflection([SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME], server)

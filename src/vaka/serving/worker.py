@@ -26,6 +26,9 @@ from vaka.serving.taps.tap import Tap
 FINISH_SECONDS = 20
 """How long requests in flight may still take once the drain is over."""
 
+SHORTEST_AGE_S = 1.0
+"""A gRPC client's connection lives so long at least."""
+
 log = logging.getLogger(__name__)
 
 
@@ -96,8 +99,14 @@ class _Worker:
         from vaka.serving import grpc
 
         address = f"{self._options.host}:{self._options.grpc_port}"
+        age = max(SHORTEST_AGE_S, self._options.drain_seconds / 2)
         async with grpc.serving(
-            self._repository, self._metrics, address, is_ready=self._is_ready, grace=FINISH_SECONDS
+            self._repository,
+            self._metrics,
+            address,
+            is_ready=self._is_ready,
+            grace=FINISH_SECONDS,
+            connection_age=age,
         ):
             yield
 
