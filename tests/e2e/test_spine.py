@@ -48,7 +48,7 @@ def test_a_service_follows_the_next_model_of_its_job(
         digest: str = namespace.wait("tj/job", "Complete", seconds=180)["status"]["model"]["digest"]
         return digest
 
-    namespace.apply(inference_service(trainingJobRef={"name": "job"}))
+    namespace.apply(inference_service(trainingJobRef={"name": "job", "follow": True}))
     namespace.wait("isvc/service", "TrainingJobNotFound")
     first = train(seed=1)
     served = namespace.wait("isvc/service", "Ready")["status"]

@@ -18,6 +18,8 @@ from vaka.serving.errors import BadRequest, DeadlineExceeded, Overloaded
 from vaka.serving.tensors import Array
 
 Arrays: TypeAlias = Mapping[str, Array]
+Timed: TypeAlias = "tuple[list[dict[str, Array] | Exception], float, float]"
+"""An answer for each, and the seconds that they took: by the clock, and of the processor."""
 Run = Callable[[Arrays, Collection[str]], dict[str, Array]]
 """Checked inputs and names of outputs (none: all) to outputs, by name."""
 
@@ -179,10 +181,10 @@ class Batcher:
         fits = rows + item.rows <= self._policy.max_batch_size
         return fits and item.kind == first.kind and item.outputs == first.outputs
 
-    def _timed(self, batch: list[_Item]) -> tuple[list[dict[str, Array] | Exception], float]:
-        start = time.perf_counter()
+    def _timed(self, batch: list[_Item]) -> Timed:
+        start, busy = time.perf_counter(), time.thread_time()
         results = self._results(batch)
-        return results, time.perf_counter() - start
+        return results, time.perf_counter() - start, time.thread_time() - busy
 
     def _results(self, batch: list[_Item]) -> list[dict[str, Array] | Exception]:
         """An answer for each; where a batch fails, each is tried alone, so that one harms no other."""
@@ -200,11 +202,13 @@ class Batcher:
         batch: list[_Item],
         results: list[dict[str, Array] | Exception],
         took: float,
+        busy: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         rows = sum(item.rows for item in batch)
         self._together = len(batch) > 1
-        self._batch_s += LEARNING * (took - self._batch_s)
+        # By the processor's time: on a busy machine a thread would only wait for longer.
+        self._batch_s += LEARNING * (busy - self._batch_s)
         self._row_s += LEARNING * (took / rows - self._row_s)
         self._observe(rows, took, time.monotonic() - took - batch[0].since)
         for item, result in zip(batch, results, strict=True):
