@@ -83,8 +83,9 @@ def _fastapi(place: Place) -> list[str]:
 
 def _kserve(place: Place) -> list[str]:
     log = place.folder / "log.json"
-    quiet = {"version": 1, "root": {"level": "WARNING"}}
-    log.write_text(json.dumps(quiet | {"disable_existing_loggers": False}))
+    silent = {"level": "WARNING", "handlers": [], "propagate": False}
+    loggers = dict.fromkeys(("kserve", "kserve.trace", "uvicorn.access", "uvicorn.error"), silent)
+    log.write_text(json.dumps({"version": 1, "disable_existing_loggers": False, "loggers": loggers}))
     options = {
         "model_name": NAME,
         "http_port": place.port,
