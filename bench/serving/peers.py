@@ -66,7 +66,7 @@ def main() -> int:
     """Measure and print."""
     arguments = _arguments()
     processes.adopt_orphans()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and end what was started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # and what was started with it
     graph = model.ensure()
     if arguments.latency:
         with started(VAKA, graph) as running:

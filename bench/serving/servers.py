@@ -63,8 +63,11 @@ class Server:
         return f"{self.name} is left out: it needs {', '.join(absent)}" if absent else None
 
     def environment(self, model: Path, port: int) -> dict[str, str]:
-        own = {"MODEL": str(model), "PORT": str(port), "OMP_NUM_THREADS": "1"}
-        return os.environ | {"PYTHONUNBUFFERED": "1"} | ({} if self.own else own) | self.env
+        """What its processes find; peers nothing of this environment's packages."""
+        if self.own:
+            return dict(os.environ)
+        rest = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        return rest | {"MODEL": str(model), "PORT": str(port), "OMP_NUM_THREADS": "1"} | self.env
 
     def bin(self) -> Path:
         return Path(sys.executable).parent if self.own else environments.ensure(self.name)
@@ -83,8 +86,9 @@ def _fastapi(place: Place) -> list[str]:
 
 def _kserve(place: Place) -> list[str]:
     log = place.folder / "log.json"
-    quiet = {"version": 1, "root": {"level": "WARNING"}}
-    log.write_text(json.dumps(quiet | {"disable_existing_loggers": False}))
+    silent = {"level": "WARNING", "handlers": [], "propagate": False}
+    loggers = dict.fromkeys(("kserve", "kserve.trace", "uvicorn.access", "uvicorn.error"), silent)
+    log.write_text(json.dumps({"version": 1, "disable_existing_loggers": False, "loggers": loggers}))
     options = {
         "model_name": NAME,
         "http_port": place.port,
@@ -136,7 +140,10 @@ def _torchserve(place: Place) -> list[str]:
     (place.folder / "config.properties").write_text(lines)
     command = [str(place.bin / "torchserve"), "--foreground", "--disable-token-auth", "--no-config-snapshots"]
     where = ["--model-store", str(place.folder), "--models", f"{NAME}={NAME}.mar"]
-    return [*command, *where, "--ts-config", str(place.folder / "config.properties")]
+    log = place.folder / "log4j2.xml"
+    log.write_text('<Configuration><Loggers><Root level="off"/></Loggers></Configuration>')
+    settings_file = ["--ts-config", str(place.folder / "config.properties")]
+    return [*command, *where, *settings_file, "--log-config", str(log)]
 
 
 def _archive(place: Place) -> None:

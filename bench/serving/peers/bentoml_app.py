@@ -1,4 +1,4 @@
-"""A BentoML service with two workers; its batching (batchable=True) was slower with one image a request."""
+"""A BentoML service with two workers; one image a request, so without its batching, which hops once more."""
 
 from typing import Any
 
