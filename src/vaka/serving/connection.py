@@ -172,15 +172,18 @@ class Connection(asyncio.Protocol):
         last = not request.keep_alive or (self._server.closing and not self._complete)
         if last:
             response.headers["connection"] = "close"
-        more = "".join([f"{name}: {value}\r\n" for name, value in response.headers.items()])
-        head = (
-            f"{REASONS[response.status]}content-type: {response.content_type}\r\n"
-            f"content-length: {len(response.body)}\r\ndate: {self._server.date}\r\n{more}\r\n"
-        )
-        self._transport.write(head.encode() if request.method == "HEAD" else head.encode() + response.body)
+        head = self._head(response)
+        self._transport.write(head if request.method == "HEAD" else head + response.body)
         if last or response.headers.get("connection") == "close":
             self._ending = True
             self._transport.close()
+
+    def _head(self, response: Response) -> bytes:
+        more = "".join([f"{name}: {value}\r\n" for name, value in response.headers.items()])
+        return (
+            f"{REASONS[response.status]}content-type: {response.content_type}\r\n"
+            f"content-length: {len(response.body)}\r\ndate: {self._server.date}\r\n{more}\r\n"
+        ).encode()
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer what cannot be read, after what came before it, and stop reading."""
@@ -192,11 +195,7 @@ class Connection(asyncio.Protocol):
             return
         response = self._server.refuse(status, message)
         response.headers["connection"] = "close"
-        head = (
-            f"{REASONS[status]}content-type: {response.content_type}\r\ncontent-length: {len(response.body)}"
-        )
-        self._transport.write(f"{head}\r\ndate: {self._server.date}\r\nconnection: close\r\n\r\n".encode())
-        self._transport.write(response.body)
+        self._transport.write(self._head(response) + response.body)
         asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
 
     def _refuse_body(self) -> None:
