@@ -18,7 +18,6 @@ from vaka.serving.errors import BadRequest, NotReady, ServingError, UnknownPath,
 from vaka.serving.load import loading
 from vaka.serving.messages import Request, Response
 from vaka.serving.metrics import Metrics
-from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.repository import Repository
 
 MAX_BODY = 64 * 1024 * 1024
@@ -41,7 +40,8 @@ class Named(NamedTuple):
     """The model that a path names."""
 
     name: str
-    version: str
+    version: str = ""
+    """Empty where the path names none."""
 
 
 class App:
@@ -95,12 +95,12 @@ class App:
         if endpoint := self._fixed.get(path):
             return READ, endpoint
         if found := V1.fullmatch(path):
-            named = Named(found["name"], DEFAULT_VERSION)
+            named = Named(found["name"])
             if found["verb"]:
                 return POST, partial(self._measured, "v1", self._predict, named)
             return READ, partial(self._readiness, named)
         if found := V2.fullmatch(path):
-            named = Named(found["name"], found["version"] or DEFAULT_VERSION)
+            named = Named(found["name"], found["version"] or "")
             match found["verb"]:
                 case "/infer":
                     return POST, partial(self._measured, "v2", self._infer, named)
@@ -151,7 +151,7 @@ class App:
         timeout = asked.parameters.timeout
         seconds = timeout / 1e6 if timeout else None
         outputs = await holder.infer(inputs, names, timeout=seconds)
-        body, header_length = v2.encode(asked, outputs, named.name, named.version)
+        body, header_length = v2.encode(asked, outputs, named.name, holder.source.version)
         if header_length is None:
             return _packed(request, body)
         headers = {v2.HEADER_LENGTH: str(header_length)}
@@ -243,7 +243,7 @@ class App:
 
 def answer_error(error: ServingError) -> Response:
     """The one place where errors become answers."""
-    return _json({"error": str(error)}, status=error.status, headers=dict(error.headers))
+    return _json({"error": str(error)}, status=error.status, headers=error.headers)
 
 
 def refusal(status: int, message: str) -> Response:

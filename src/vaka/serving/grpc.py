@@ -15,7 +15,6 @@ from vaka.serving import v2_grpc
 from vaka.serving.app import MAX_BODY, SMALL_BODY
 from vaka.serving.errors import ServingError
 from vaka.serving.metrics import Metrics
-from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.pb import open_inference_pb2 as pb
 from vaka.serving.repository import Repository
 
@@ -126,11 +125,11 @@ class _Service:
         return pb.ServerMetadataResponse(name="vaka", version=vaka.__version__)
 
     async def model_ready(self, request: pb.ModelReadyRequest, __: Any) -> pb.ModelReadyResponse:
-        holder = self._repository.find(request.name, request.version or DEFAULT_VERSION)
+        holder = self._repository.find(request.name, request.version)
         return pb.ModelReadyResponse(ready=holder.ready and self._is_ready())
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, __: Any) -> pb.ModelMetadataResponse:
-        model = self._repository.find(request.name, request.version or DEFAULT_VERSION).model
+        model = self._repository.find(request.name, request.version).model
         return v2_grpc.metadata(request.name, model.manifest.signature, self._repository.versions)
 
     async def model_infer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
@@ -150,8 +149,7 @@ class _Service:
         return response
 
     async def _infer(self, request: pb.ModelInferRequest, remaining: float | None) -> pb.ModelInferResponse:
-        version = request.model_version or DEFAULT_VERSION
-        holder = self._repository.find(request.model_name, version)
+        holder = self._repository.find(request.model_name, request.model_version)
         _ = holder.model  # not to decode for one that is not there
         if request.ByteSize() <= SMALL_BODY:
             inputs = v2_grpc.decode(request)
@@ -159,7 +157,7 @@ class _Service:
             inputs = await asyncio.to_thread(v2_grpc.decode, request)
         names = [output.name for output in request.outputs]
         outputs = await holder.infer(inputs, names, timeout=remaining)
-        return v2_grpc.encode(request, outputs, version)
+        return v2_grpc.encode(request, outputs, holder.source.version)
 
 
 class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]

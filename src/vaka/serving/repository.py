@@ -42,10 +42,15 @@ class Repository:
                 break
         return self._default.report
 
-    def find(self, name: str, version: str = DEFAULT_VERSION) -> ModelHolder:
-        """The holder of this name and version, loaded or not; UnknownModel where there is none."""
+    def find(self, name: str, version: str = "") -> ModelHolder:
+        """The holder of this name and version, loaded or not; UnknownModel where there is none.
+
+        Without a version the default is meant.
+        """
         if name != self.name:
             raise UnknownModel(f"no model {name!r} is served here, only {self.name!r}")
+        if not version:
+            return self._default
         if version not in self._holders:
             known = ", ".join(self._holders)
             raise UnknownModel(f"model {name!r} has no version {version!r}: known are {known}")
