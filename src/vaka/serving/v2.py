@@ -115,15 +115,27 @@ def encode(
     tensors: list[OutputTensor] = []
     tail: list[bytes] = []
     for name, array in outputs.items():
-        datatype, shape = DATATYPES[array.dtype], list(array.shape)
         if request.wants_bytes(name):
-            tail.append(to_raw(array, datatype))
-            size = {"binary_data_size": len(tail[-1])}
-            tensors.append(OutputTensor(name, datatype, shape, parameters=size))
+            tensor, content = as_bytes(name, array)
+            tail.append(content)
         else:
-            tensors.append(OutputTensor(name, datatype, shape, array.ravel().tolist()))
+            tensor = as_json(name, array)
+        tensors.append(tensor)
     header = msgspec.json.encode(InferResponse(model, version, tensors, request.id))
     return Encoded(b"".join([header, *tail]), len(header)) if tail else Encoded(header, None)
+
+
+def as_json(name: str, array: Array) -> OutputTensor:
+    """The tensor with its data in it, flat."""
+    return OutputTensor(name, DATATYPES[array.dtype], list(array.shape), array.ravel().tolist())
+
+
+def as_bytes(name: str, array: Array) -> tuple[OutputTensor, bytes]:
+    """The tensor, and its data that follows behind the JSON."""
+    datatype = DATATYPES[array.dtype]
+    content = to_raw(array, datatype)
+    size = {"binary_data_size": len(content)}
+    return OutputTensor(name, datatype, list(array.shape), parameters=size), content
 
 
 def metadata(model: str, signature: Signature, versions: list[str]) -> ModelMetadata:

@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-import aiohttp
 import msgspec
 
+from vaka.serving import v2
+from vaka.serving.taps.http import HttpTap
 from vaka.serving.taps.tap import Count, Exchange, Tap
-from vaka.serving.tensors import DATATYPES, Array
+from vaka.serving.tensors import Array
 from vaka.storage import put_bytes
 
 Mode = Literal["all", "request", "response"]
 EVENT = "org.kubeflow.serving.inference"
-TIMEOUT = aiohttp.ClientTimeout(total=10)
 LINGER_S = 5.0
 """How long lines are gathered to one object."""
 
@@ -33,18 +33,15 @@ def parts(exchange: Exchange, mode: Mode) -> Iterator[tuple[str, dict[str, Any]]
         yield "response", named | {"outputs": _tensors(exchange.outputs)}
 
 
-def _tensors(arrays: Mapping[str, Array]) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "datatype": DATATYPES[a.dtype], "shape": a.shape, "data": a.ravel().tolist()}
-        for name, a in arrays.items()
-    ]
+def _tensors(arrays: Mapping[str, Array]) -> list[v2.OutputTensor]:
+    return [v2.as_json(name, array) for name, array in arrays.items()]
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class EventLog(Tap):
+class EventLog(HttpTap):
     """POSTs each as a CloudEvent (binary mode of its HTTP binding) to `url`."""
 
     def __init__(self, url: str, *, mode: Mode, percent: float, count: Count) -> None:
@@ -54,13 +51,6 @@ class EventLog(Tap):
 
     def __str__(self) -> str:
         return f"the payload log at {self._url.partition('?')[0]}"
-
-    async def __aenter__(self) -> "EventLog":
-        self._http = aiohttp.ClientSession(timeout=TIMEOUT)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._http.close()
 
     async def take(self, exchanges: list[Exchange]) -> list[str]:
         for exchange in exchanges:

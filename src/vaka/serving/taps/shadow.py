@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping
 
-import aiohttp
 import msgspec
 import numpy as np
 
 from vaka.serving import v2
 from vaka.serving.options import DEFAULT_VERSION
-from vaka.serving.raw import from_raw, to_raw
-from vaka.serving.taps.tap import Count, Exchange, Tap
-from vaka.serving.tensors import DATATYPES, Array, known, reshaped
+from vaka.serving.raw import from_raw
+from vaka.serving.taps.http import HttpTap
+from vaka.serving.taps.tap import Count, Exchange
+from vaka.serving.tensors import Array, known, reshaped
 
-TIMEOUT = aiohttp.ClientTimeout(total=10)
 TOLERANCE = 1e-3
 """Relative and absolute: two builds of one model differ by less."""
 
 
-class Shadow(Tap):
+class Shadow(HttpTap):
     """Asks the model of the same name at `url` (http://HOST:PORT): they "agree" or "disagree"."""
 
     def __init__(self, url: str, *, percent: float, count: Count) -> None:
@@ -31,13 +30,6 @@ class Shadow(Tap):
         """Only the version that a rollout would replace."""
         if exchange.version == DEFAULT_VERSION:
             super().offer(exchange)
-
-    async def __aenter__(self) -> "Shadow":
-        self._http = aiohttp.ClientSession(timeout=TIMEOUT)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._http.close()
 
     async def take(self, exchanges: list[Exchange]) -> list[str]:
         return ["agree" if agree(one.outputs, await self._ask(one)) else "disagree" for one in exchanges]
@@ -56,16 +48,8 @@ class Shadow(Tap):
 
 def encoded(exchange: Exchange) -> tuple[bytes, int]:
     """The request with its tensors as bytes, whatever it came as, and how much of it is JSON."""
-    tail = [to_raw(array, DATATYPES[array.dtype]) for array in exchange.inputs.values()]
-    inputs = [
-        {
-            "name": name,
-            "shape": array.shape,
-            "datatype": DATATYPES[array.dtype],
-            "parameters": {"binary_data_size": len(content)},
-        }
-        for (name, array), content in zip(exchange.inputs.items(), tail, strict=True)
-    ]
+    pairs = [v2.as_bytes(name, array) for name, array in exchange.inputs.items()]
+    inputs, tail = [tensor for tensor, _ in pairs], [content for _, content in pairs]
     outputs = [{"name": name, "parameters": {"binary_data": True}} for name in exchange.outputs]
     header = msgspec.json.encode({"id": exchange.id, "inputs": inputs, "outputs": outputs})
     return b"".join([header, *tail]), len(header)

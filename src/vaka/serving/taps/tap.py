@@ -6,7 +6,8 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from uuid import uuid4
 
 from vaka.serving.tensors import Array
@@ -18,7 +19,7 @@ FINISH_S = 5.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Exchange:
     """One request as the model saw it, by whatever protocol it came, and its answer."""
 
@@ -26,7 +27,11 @@ class Exchange:
     version: str
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
-    id: str = field(default_factory=lambda: str(uuid4()))
+
+    @cached_property
+    def id(self) -> str:
+        """Made only when it is asked for: most exchanges are never passed on."""
+        return str(uuid4())
 
 
 Count = Callable[[str], None]
