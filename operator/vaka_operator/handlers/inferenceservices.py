@@ -149,12 +149,12 @@ async def _observe(world: World, known: Known, service: InferenceService, made: 
 
 async def _nudge(world: World, made: _Made, verdicts: Verdicts) -> None:
     """Have refused pods tried again soon."""
-    parts = {
-        "predictor": (made.predictor, verdicts.predictor),
-        "canary": (made.shared.canary, verdicts.canary),
-        "router": (made.shared.way.router, verdicts.ingress),
-    }
-    for part, verdict in parts.values():
+    parts = (
+        (made.predictor, verdicts.predictor),
+        (made.shared.canary, verdicts.canary),
+        (made.shared.way.router, verdicts.ingress),
+    )
+    for part, verdict in parts:
         if part and part.deployment and verdict and verdict.finding.reason is Reason.POD_REFUSED:
             await children.nudge(world.cluster, part.deployment)
 

@@ -4,10 +4,11 @@ from vaka.api.contract import GRPC_PORT, HTTP_PORT, LABEL_DIGEST
 from vaka.api.inferenceservice import Batcher, PredictorSpec
 from vaka_operator.config import Config
 from vaka_operator.manifests import pod
-from vaka_operator.manifests.meta import JSON, Owner, child
+from vaka_operator.manifests.meta import JSON, Owner
 from vaka_operator.manifests.models import FIELDS, Supply
 from vaka_operator.manifests.networkpolicy import network_policy
 from vaka_operator.manifests.pdb import disruption_budget
+from vaka_operator.manifests.rolling import rolling
 from vaka_operator.manifests.service import part_service
 
 SERVER = "server"
@@ -74,20 +75,7 @@ def deployment(
         placement=spec,
         terminationGracePeriodSeconds=30,
     )
-    return child(
-        owner,
-        api_version="apps/v1",
-        kind="Deployment",
-        name=owner.part_name,
-        spec={
-            "replicas": replicas,
-            "selector": {"matchLabels": owner.pods},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": 600,
-            "template": template,
-        },
-    )
+    return rolling(owner, template, replicas=replicas)
 
 
 def _container(

@@ -11,6 +11,7 @@ from vaka_operator.manifests import access, haproxy, pod
 from vaka_operator.manifests.meta import JSON, Owner, child
 from vaka_operator.manifests.networkpolicy import network_policy
 from vaka_operator.manifests.pdb import disruption_budget
+from vaka_operator.manifests.rolling import rolling
 
 ROUTER = "router"
 REQUESTS = {"cpu": "50m", "memory": "64Mi"}
@@ -91,20 +92,7 @@ def _deployment(owner: Owner, spec: InferenceServiceSpec, config: Config, config
         placement=spec.predictor,
         terminationGracePeriodSeconds=GRACE_S,
     )
-    return child(
-        owner,
-        api_version="apps/v1",
-        kind="Deployment",
-        name=owner.part_name,
-        spec={
-            "replicas": given.replicas,
-            "selector": {"matchLabels": owner.pods},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": 600,
-            "template": template,
-        },
-    )
+    return rolling(owner, template, replicas=given.replicas)
 
 
 def _files(owner: Owner, given: RouterSpec) -> dict[str, JSON]:
