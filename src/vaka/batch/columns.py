@@ -10,7 +10,7 @@ from vaka.artifacts.manifest import Manifest, Tensor
 from vaka.batch.chunk import Chunk
 from vaka.batch.results import Result
 from vaka.serving.tensors import DTYPES, Array
-from vaka.serving.v1 import CLASSIFICATION
+from vaka.serving.v1 import CLASSIFICATION, likeliest
 
 OWN = ("row", "id", "error")
 """Columns of every result: the row's number in the input, what it is called there, and what is wrong."""
@@ -41,13 +41,11 @@ def _predictions(results: Sequence[Any], manifest: Manifest) -> dict[str, pa.Arr
     }
     if manifest.task != CLASSIFICATION or "probabilities" not in columns:
         return columns
-    rows = [result["probabilities"] for result in results]
-    best = [int(np.argmax(row)) for row in rows]
-    labels = manifest.labels
+    best = [likeliest(result["probabilities"], manifest.labels) for result in results]
     return {
-        "class": pa.array(best, pa.int64()),
-        "label": pa.array([labels[b] if b < len(labels) else str(b) for b in best], pa.string()),
-        "probability": pa.array([float(row[b]) for row, b in zip(rows, best, strict=True)], pa.float64()),
+        "class": pa.array([number for number, _, _ in best], pa.int64()),
+        "label": pa.array([label for _, label, _ in best], pa.string()),
+        "probability": pa.array([probability for _, _, probability in best], pa.float64()),
         "probabilities": columns["probabilities"],
     }
 

@@ -75,15 +75,13 @@ def encode(outputs: Mapping[str, Array], manifest: Manifest) -> bytes:
 
 def classifications(probabilities: Array, labels: list[str]) -> list[Classification]:
     """Answers for probabilities [n, classes]; a class without a label is called by its number."""
-    return [
-        Classification(
-            class_=(best := int(np.argmax(row))),
-            label=labels[best] if best < len(labels) else str(best),
-            probability=float(row[best]),
-            probabilities=row.tolist(),
-        )
-        for row in probabilities
-    ]
+    return [Classification(*likeliest(row, labels), row.tolist()) for row in probabilities]
+
+
+def likeliest(row: Array, labels: list[str]) -> tuple[int, str, float]:
+    """Class, label and probability of what is likeliest in a row of probabilities."""
+    best = int(np.argmax(row))
+    return best, labels[best] if best < len(labels) else str(best), float(row[best])
 
 
 def _by_name(given: list[Any], signature: list[Tensor], where: str) -> dict[str, Array]:
