@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vaka.api.contract import EXIT_DATA, EXIT_STOPPED
 from vaka.cli.errors import UserError
+from vaka.cli.options import add_precision
 from vaka.cpus import usable_cpus
 
 if TYPE_CHECKING:
@@ -31,12 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     batch.add_argument("--output", metavar="PATH-OR-URI", help="folder of Parquet files for the results")
     batch.add_argument("--digest", metavar="sha256:...", help="digest that the model must have")
-    batch.add_argument(
-        "--precision",
-        choices=("fp32", "int8"),
-        default="fp32",
-        help="int8: the variant that is faster and less exact (default: %(default)s)",
-    )
+    add_precision(batch)
     batch.add_argument(
         "--max-errors",
         type=_count,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vaka.api.contract import HTTP_PORT
 from vaka.api.types import QUANTITY, amount
 from vaka.cli.errors import UserError
+from vaka.cli.options import add_precision, number
 
 if TYPE_CHECKING:
     from vaka.artifacts.cache import ModelCache
@@ -44,12 +45,7 @@ def _add_model(parser: "argparse._ArgumentGroup") -> None:
         metavar="NAME=URI[@DIGEST]",
         help="a further version of the model, served beside it (may be given several times)",
     )
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "int8"),
-        default="fp32",
-        help="int8: the variant of the model that is faster and less exact (default: %(default)s)",
-    )
+    add_precision(parser)
     parser.add_argument(
         "--model-cache",
         type=Path,
@@ -218,13 +214,7 @@ def _bytes(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r}: give seconds from 0 to 3600")
-    return seconds
+    return number(text, lambda seconds: 0 <= seconds <= 3600, allowed="seconds from 0 to 3600")
 
 
 def _milliseconds(text: str) -> float:
@@ -238,10 +228,4 @@ def _count(text: str) -> int:
 
 
 def _percent(text: str) -> float:
-    try:
-        percent = float(text)
-    except ValueError:
-        percent = -1.0
-    if not 0 < percent <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r}: give more than 0 and at most 100")
-    return percent
+    return number(text, lambda percent: 0 < percent <= 100, allowed="more than 0 and at most 100")
