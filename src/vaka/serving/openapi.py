@@ -3,6 +3,7 @@
 Source: https://spec.openapis.org/oas/v3.1.0
 """
 
+import math
 from html import escape
 from typing import Any
 
@@ -104,22 +105,22 @@ def _answer(said: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _v1(manifest: Manifest | None) -> dict[str, Any]:
-    rows = {"type": "array", "minItems": 1, "items": _instance(manifest)}
+    rows: dict[str, Any] = {"type": "array", "minItems": 1, "items": {}}
     schema = {"type": "object", "required": ["instances"], "properties": {"instances": rows}}
     if manifest is None or len(manifest.signature.inputs) != 1:
         return {"schema": schema}
     (tensor,) = manifest.signature.inputs
-    shape = [size if size > 0 else 1 for size in tensor.shape[1:]]
-    if len(shape) == 3 and manifest.image:
+    shape = _sizes(tensor)[1:]
+    if manifest.image is None:
+        rows["items"] = _nested(tensor, tensor.shape[1:])
+    elif len(shape) == 3:
         shape = [manifest.image.height, manifest.image.width, *[manifest.image.channels] * (shape[0] > 1)]
     return {"schema": schema, "example": {"instances": [_zeros(tensor, shape)]}}
 
 
-def _instance(manifest: Manifest | None) -> dict[str, Any]:
-    if manifest is None or len(manifest.signature.inputs) != 1:
-        return {}
-    (tensor,) = manifest.signature.inputs
-    return _nested(tensor, tensor.shape[1:]) if not manifest.image else {}
+def _sizes(tensor: Tensor) -> list[int]:
+    """The smallest shape that fits."""
+    return [size if size > 0 else 1 for size in tensor.shape]
 
 
 def _v2(manifest: Manifest | None) -> dict[str, Any]:
@@ -140,20 +141,15 @@ def _v2(manifest: Manifest | None) -> dict[str, Any]:
     }
     if manifest is None:
         return {"schema": schema}
-    inputs = []
-    for tensor in manifest.signature.inputs:
-        shape = [size if size > 0 else 1 for size in tensor.shape]
-        count = 1
-        for size in shape:
-            count *= size
-        inputs.append(
-            {
-                "name": tensor.name,
-                "shape": shape,
-                "datatype": tensor.datatype,
-                "data": _zeros(tensor, [count]),
-            }
-        )
+    inputs = [
+        {
+            "name": tensor.name,
+            "shape": (shape := _sizes(tensor)),
+            "datatype": tensor.datatype,
+            "data": _zeros(tensor, [math.prod(shape)]),
+        }
+        for tensor in manifest.signature.inputs
+    ]
     return {"schema": schema, "example": {"inputs": inputs}}
 
 
