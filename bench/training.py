@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaka.api.hyperparameters import CNN
+from vaka.api.architectures.cnn import CNN
 from vaka.data.dataset import Dataset
 
 if TYPE_CHECKING:

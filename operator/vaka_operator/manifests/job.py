@@ -2,9 +2,8 @@
 
 import msgspec
 
-from vaka.api import hyperparameters
 from vaka.api.contract import EXIT_LOST_NODE, EXIT_STOPPED, PERMANENT_EXITS, REPORT_PORT, RUN_ENV, Run
-from vaka.api.trainingjob import CUSTOM, TrainingJobSpec
+from vaka.api.trainingjob import CUSTOM, TrainingJobSpec, settings
 from vaka_operator.config import Config
 from vaka_operator.manifests import pod, storage
 from vaka_operator.manifests.claim import claim
@@ -40,7 +39,7 @@ def training(owner: Owner, spec: TrainingJobSpec, config: Config, *, claim_name:
         claim_name: of the claim that is made where spec.output names no place.
     """
     if spec.model.architecture != CUSTOM:
-        hyperparameters.parse(spec.model.architecture, spec.model.hyperparameters)
+        settings(spec)
     name = f"{owner.name}-{TRAINER}"
     places = storage.places(owner, spec, claim_name=claim_name)
     claims = [] if spec.output.storage_uri else [claim(owner, name=claim_name, size=spec.output.size)]

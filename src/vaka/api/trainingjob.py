@@ -5,6 +5,10 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from vaka.api import architectures
+from vaka.api.architectures import ARCHITECTURES
+from vaka.api.architectures.base import Hyperparameters
+from vaka.api.dataset import DatasetSpec
 from vaka.api.search import SEARCH, SearchSpec, search_rules
 from vaka.api.trainingjobstatus import TrainingJobStatus
 from vaka.api.types import (
@@ -19,10 +23,6 @@ from vaka.api.types import (
     said,
 )
 
-DATASET_URI = Rule(
-    r"self.matches('^(pkg://[a-z0-9-]+|pvc://[a-z0-9.-]+(/.*)?|s3://[^/]+(/.*)?|https://[^/]+/.+|file:///.+)$')",
-    "must be pkg://NAME, pvc://CLAIM/PATH, s3://BUCKET/PREFIX, https://HOST/PATH or file:///PATH",
-)
 CONTROLLER = "vaka.dev/trainingjob-controller"
 """spec.managedBy of the jobs that the operator takes care of, and of those that give none."""
 CUSTOM = "custom"
@@ -43,34 +43,13 @@ MANAGED_BY = Rule(
 
 class ModelSpec(Resource, frozen=True):
     architecture: Annotated[
-        Literal["cnn", "custom"],
-        said("Which built-in model is trained; custom: whatever the container of trainer.image trains."),
-    ]
-    hyperparameters: Annotated[Opaque, said("Settings of the architecture, such as epochs; see docs/.")] = {}
-
-
-class DatasetSpec(Resource, frozen=True):
-    storage_uri: Annotated[
         str,
         said(
-            "Where the data is: pkg://NAME (packaged), pvc://CLAIM/PATH, s3://BUCKET/PREFIX, https:// or file:///.",
-            DATASET_URI,
-            maxLength=1024,
+            "Which built-in model is trained; custom: whatever the container of trainer.image trains.",
+            enum=[*ARCHITECTURES, CUSTOM],
         ),
     ]
-    format: Annotated[
-        Literal["auto", "idx", "imagefolder"],
-        said("How the data is laid out: IDX files, a folder of images per class, or whichever is found."),
-    ] = "auto"
-    validation_fraction: Annotated[
-        float,
-        Meta(ge=0.01, le=0.5, description="Part of the training data held out where no test split exists."),
-    ] = 0.1
-    seed: Annotated[int, Meta(ge=0, description="Seed of that split.")] = 0
-    secret_ref: (
-        Annotated[SecretRef, said("Secret whose keys (AWS_ACCESS_KEY_ID, ...) give access to the storage.")]
-        | None
-    ) = None
+    hyperparameters: Annotated[Opaque, said("Settings of the architecture, such as epochs; see docs/.")] = {}
 
 
 class TrainerSpec(Resource, frozen=True):
@@ -257,6 +236,20 @@ class TrainingJobSpec(Resource, frozen=True):
         ]
         | None
     ) = None
+
+
+def settings(spec: TrainingJobSpec) -> Hyperparameters:
+    """The hyper-parameters of a built-in architecture, with their defaults.
+
+    ValueError names what it does not know of them, or of the data set's format and options.
+    """
+    architecture, dataset = spec.model.architecture, spec.dataset
+    if architecture not in ARCHITECTURES:
+        known = ", ".join([*ARCHITECTURES, CUSTOM])
+        raise ValueError(f"spec.model.architecture is {architecture!r}: known are {known}")
+    architectures.check_format(architecture, dataset.format)
+    architectures.options(architecture, dataset.options)
+    return architectures.hyperparameters(architecture, spec.model.hyperparameters)
 
 
 _STARTED = "has(oldSelf.status) && has(oldSelf.status.startTime)"

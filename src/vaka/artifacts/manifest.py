@@ -81,6 +81,8 @@ class Manifest(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_d
     signature: Signature
     image: ImageInput | None = None
     labels: list[str] = []
+    options: dict[str, Any] = {}
+    """What the architecture's pipeline has to know, such as a horizon."""
     metrics: dict[str, float] = {}
     hyperparameters: dict[str, Any] = {}
     provenance: dict[str, str] = {}

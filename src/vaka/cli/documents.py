@@ -96,8 +96,10 @@ def unknown_fields(value: Any, kind: inspect.Type, path: str) -> Iterator[str]:
 
 
 def broken_rules(value: Any, kind: inspect.Type, path: str) -> Iterator[str]:
-    """A sentence for each text that does not match what its field's rule in the API says."""
+    """A sentence for each text that is none of its field's, or does not match what its rule in the API says."""
     schema = (kind.extra_json_schema or {}) if isinstance(kind, inspect.Metadata) else {}
+    if value not in schema.get("enum", [value]):
+        yield f"{path} is {value!r}: it must be one of {', '.join(schema['enum'])}"
     for rule in schema.get("x-kubernetes-validations", ()):
         pattern = _MATCHES.fullmatch(rule["rule"])
         if pattern and isinstance(value, str) and not re.search(pattern[1], value):

@@ -4,15 +4,18 @@ import argparse
 import json
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from vaka import storage
-from vaka.artifacts.manifest import Manifest
+from vaka.api.architectures import AUTO, FORMATS, check_format, options
 from vaka.artifacts.read import graph_of, open_model
 from vaka.artifacts.runtime import predictor
 from vaka.cli.errors import UserError
-from vaka.models.architecture import Evaluation
+from vaka.models.architecture import Evaluation, Published
 
 BARE = "onnx"
 
@@ -23,15 +26,41 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--data", required=True, metavar="URI", help="path, pkg://, file://, s3:// or https://"
     )
-    parser.add_argument("--format", default="auto", help="auto, idx or imagefolder (default: %(default)s)")
+    add_data_options(parser)
     parser.add_argument(
         "--split",
         choices=("auto", "train", "validation", "test", "all"),
         default="auto",
         help="which part of the data; auto is test where there is one (default: %(default)s)",
     )
+    parser.add_argument("--horizon", type=int, help="steps that a series is forecast (default: the model's)")
+    parser.add_argument("--start", help="time from which on a series is forecast, such as 2019-01-01")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(func=run_evaluate)
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """How the data is to be read."""
+    formats = ", ".join(dict.fromkeys([AUTO, *chain.from_iterable(FORMATS.values())]))
+    parser.add_argument("--format", default=AUTO, help=f"one of {formats} (default: %(default)s)")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the data set's options are in a TrainingJob, such as a column's name; may be repeated",
+    )
+
+
+def dataset_options(architecture: str, arguments: argparse.Namespace) -> Any:
+    """What was given as --format and --option, as the architecture has it; UserError where it has it not."""
+    given = dict(option.partition("=")[::2] for option in arguments.option)
+    try:
+        check_format(architecture, arguments.format, field="--format")
+        values = {name: yaml.safe_load(value) for name, value in given.items()}
+        return options(architecture, values, field="--option")
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(str(error)) from error
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
@@ -45,20 +74,27 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
                 f"{model} is a bare ONNX file: only a model folder says what its task and labels are"
             )
         source = data_at(arguments.data, scratch)
-        options = Evaluation(format=arguments.format, split=arguments.split, scratch=scratch)
-        result = evaluate(model, manifest, source, options)
+        asked = Evaluation(
+            format=arguments.format,
+            options=dataset_options(manifest.architecture, arguments),
+            split=arguments.split,
+            scratch=scratch,
+            horizon=arguments.horizon,
+            start=arguments.start,
+        )
+        result = evaluate(Published(model, manifest), source, asked)
     for note in result.pop("notes"):
         print(note, file=sys.stderr)
     print(json.dumps(result) if arguments.json else readable(result))
     return 0
 
 
-def evaluate(model: Path, manifest: Manifest, source: Path, options: Evaluation) -> dict[str, Any]:
+def evaluate(model: Published, source: Path, asked: Evaluation) -> dict[str, Any]:
     """The measures of the model's own architecture."""
     from vaka.models import architecture
 
-    predict = predictor(graph_of(model))
-    measures = architecture(manifest.architecture).evaluate(predict, manifest, source, options)
+    predict, manifest = predictor(graph_of(model.folder)), model.manifest
+    measures = architecture(manifest.architecture).evaluate(predict, model, source, asked)
     return {"model": manifest.name, "task": manifest.task, **measures}
 
 

@@ -11,13 +11,14 @@ import msgspec
 from msgspec import structs
 
 from vaka import storage
-from vaka.api.trainingjob import DatasetSpec
+from vaka.api.dataset import DatasetSpec
 from vaka.artifacts.manifest import MANIFEST, Manifest, Variant, encode
 from vaka.artifacts.publish import files_of, publish
 from vaka.artifacts.read import open_model
 from vaka.cli.errors import UserError
-from vaka.cli.evaluate import BARE, data_at
+from vaka.cli.evaluate import BARE, add_data_options, data_at, dataset_options
 from vaka.models import architecture
+from vaka.models.architecture import Published
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--data", required=True, metavar="URI", help="what it was trained on: path, pkg://, s3:// or https://"
     )
-    parser.add_argument("--format", choices=("auto", "idx", "imagefolder"), default="auto")
+    add_data_options(parser)
     parser.add_argument("--output", required=True, metavar="DIR-OR-URI", help="where the new folder goes")
     parser.set_defaults(func=run_quantize)
 
@@ -41,7 +42,8 @@ def run_quantize(arguments: argparse.Namespace) -> int:
             raise UserError(f"{model} is a bare ONNX file: only a model folder says what its data is")
         source = data_at(arguments.data, scratch)
         new = Path(shutil.copytree(model, scratch / "new"))
-        variant = add(new, manifest, source, format=arguments.format, scratch=scratch)
+        spec = _spec(manifest, source, arguments)
+        variant = add(Published(new, manifest), source, spec, scratch=scratch)
         digest = publish(new, arguments.output)
     print(f"{arguments.output} {digest}")
     for name, value in variant.metrics.items():
@@ -49,15 +51,22 @@ def run_quantize(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def add(folder: Path, manifest: Manifest, source: Path, *, format: str, scratch: Path) -> Variant:  # noqa: A002
+def _spec(manifest: Manifest, source: Path, arguments: argparse.Namespace) -> DatasetSpec:
+    """The data, divided as in training."""
+    seed = int(manifest.provenance.get("datasetSeed", "0"))
+    options = dataset_options(manifest.architecture, arguments)
+    given = {"storageUri": str(source), "format": arguments.format, "seed": seed}
+    return msgspec.convert(given | {"options": msgspec.to_builtins(options)}, DatasetSpec)
+
+
+def add(model: Published, source: Path, spec: DatasetSpec, *, scratch: Path) -> Variant:
     """Put the variant into the folder and its manifest."""
+    folder, manifest = model
     try:
         from vaka.artifacts.quantize import add_int8
     except ModuleNotFoundError as error:
         raise UserError(f"quantising needs {error.name}: pip install 'vaka[train]'") from error
-    seed = int(manifest.provenance.get("datasetSeed", "0"))  # so that it is divided as in training
-    spec = msgspec.convert({"storageUri": str(source), "format": format, "seed": seed}, DatasetSpec)
-    samples, measure = architecture(manifest.architecture).calibration(manifest, source, spec, scratch)
+    samples, measure = architecture(manifest.architecture).calibration(model, source, spec, scratch)
     variant = add_int8(folder, samples=samples, measure=measure)
     described = structs.replace(manifest, variants=[variant], files=files_of(folder))
     (folder / MANIFEST).write_bytes(encode(described))

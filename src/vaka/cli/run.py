@@ -16,10 +16,9 @@ import msgspec
 
 from vaka import storage
 from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, HTTP_PORT, PublishedModel, Report, Run
-from vaka.api.hyperparameters import parse as parse_hyperparameters
 from vaka.api.inferenceservice import InferenceService
 from vaka.api.search import trial_folder, trial_name
-from vaka.api.trainingjob import CUSTOM, TrainingJob, TrainingJobSpec
+from vaka.api.trainingjob import CUSTOM, TrainingJob, TrainingJobSpec, settings
 from vaka.cli.documents import Document, name_of, override, parse, read_documents
 from vaka.cli.errors import UserError
 from vaka.search.space import space_of
@@ -89,7 +88,7 @@ def plan_of(file: Path, settings: list[str], output: Path | None) -> Plan:
     for setting in settings:
         override(jobs[0], setting)
     name, job = name_of(jobs[0]), parse(jobs[0], TrainingJob)
-    _check_hyperparameters(name, job)
+    _check_settings(name, job)
     services = [d for d in documents if d["kind"] == "InferenceService"]
     service = next((name_of(d) for d in services if _serves(d, name)), name)
     return Plan(local_run(name, job, output), service, partial(trial_run, name, job, output))
@@ -162,11 +161,11 @@ def _volume(uri: str) -> Path:
     return path
 
 
-def _check_hyperparameters(name: str, job: TrainingJob) -> None:
+def _check_settings(name: str, job: TrainingJob) -> None:
     if job.spec.model.architecture == CUSTOM:
         raise UserError(f"TrainingJob {name}: architecture {CUSTOM} is a container: run it in a cluster")
     try:
-        parse_hyperparameters(job.spec.model.architecture, job.spec.model.hyperparameters)
+        settings(job.spec)
         if job.spec.search:
             space_of(job.spec.model, job.spec.search)
     except ValueError as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-from vaka.api.hyperparameters import CNN
-from vaka.api.trainingjob import DatasetSpec
+from vaka.api.architectures.base import Measure
+from vaka.api.dataset import DatasetSpec
 from vaka.artifacts.manifest import ImageInput, Manifest, Signature
 from vaka.artifacts.runtime import Predict
 
@@ -31,13 +31,24 @@ class Data(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """What is exported: a module from raw inputs to final outputs, and what it takes and gives."""
+    """What is exported: a module from what a pipeline gives it to what the pipeline makes answers of.
+
+    Every -1 of the signature is a dimension of any size. The module gives a tensor, or a tuple of them in the
+    order of the signature.
+    """
 
     module: nn.Module
     example: tuple[Tensor, ...]
+    """Two rows or more."""
     signature: Signature
     labels: list[str]
     image: ImageInput | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the pipeline has to know, in JSON's terms."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What else the pipeline reads from the model folder, by name."""
+    tolerance: float = 1e-4
+    """By how much ONNX Runtime may differ from torch."""
 
 
 def _itself(counted: Tensor) -> Tensor:
@@ -74,8 +85,8 @@ class Learner(Protocol):
     samples_per_step: int
     pieces: int
     """In how many pieces a step's batch is computed."""
-    measure: str
-    """Of what `validate` finds, the number that decides which epoch is best: the larger, the better."""
+    measure: Measure
+    """Of what `validate` finds, the number that decides which epoch is best."""
 
     def loss(self, step: int, piece: int = 0) -> Tensor:
         """The loss (a scalar) on a piece of this step's batch: what it adds to the mean over the whole batch.
@@ -96,6 +107,13 @@ class Learner(Protocol):
         """Inputs of the training data, from which the ranges of a graph in int8 are found."""
 
 
+class Published(NamedTuple):
+    """A model folder and what its manifest says."""
+
+    folder: Path
+    manifest: Manifest
+
+
 class Architecture(Protocol):
     """A folder below vaka.models. Only `learner` may import torch."""
 
@@ -104,22 +122,31 @@ class Architecture(Protocol):
     def read(self, source: Path, spec: DatasetSpec, scratch: Path) -> Data:
         """The data set to train on; DatasetError where it is broken."""
 
-    def learner(self, data: Data, hyperparameters: CNN, device: str) -> Learner:
+    def learner(self, data: Any, hyperparameters: Any, device: str) -> Learner:
         """A training run on that data."""
 
     def calibration(
-        self, manifest: Manifest, source: Path, spec: DatasetSpec, scratch: Path
+        self, model: Published, source: Path, spec: DatasetSpec, scratch: Path
     ) -> tuple[list[Inputs], Callable[[Predict], Metrics]]:
         """For a published model what its learner's `samples` and `test` are, on any data set of its task."""
 
-    def evaluate(self, predict: Predict, manifest: Manifest, source: Path, options: Evaluation) -> Metrics:
+    def evaluate(
+        self, predict: Predict, model: Published, source: Path, options: Evaluation
+    ) -> dict[str, Any]:
         """The measures of the task for a published model, on any data set of its task."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What `vaka evaluate` was asked: format and split of the data, and where archives are unpacked."""
+    """What `vaka evaluate` was asked."""
 
     format: str
+    options: Any
+    """Of the data set: what the architecture's OPTIONS hold."""
     split: str
     scratch: Path
+    """Where archives are unpacked."""
+    horizon: int | None = None
+    """Of a forecast, in steps; None: the model's own."""
+    start: str | None = None
+    """The time from which on a series is forecast; None: where its last part begins."""

@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 from msgspec import inspect
 
-from vaka.api.hyperparameters import ARCHITECTURES, parse
+from vaka.api.architectures import ARCHITECTURES, MEASURES, hyperparameters
 from vaka.api.search import ParameterSpec, SearchSpec
 from vaka.api.trainingjob import ModelSpec
 
 Scalar = bool | int | float | str
-MAIN_METRICS = {"cnn": "accuracy"}
 
 
 class Dimension(NamedTuple):
@@ -39,11 +38,18 @@ Space = dict[str, Dimension]
 
 def metric_of(model: ModelSpec, search: SearchSpec) -> str:
     """The metric that trials are compared by; ValueError where none is given and none is usual."""
-    metric = search.objective.metric or MAIN_METRICS.get(model.architecture)
-    if metric is None:
+    objective, own = search.objective, MEASURES.get(model.architecture)
+    if objective.metric:
+        return objective.metric
+    if own is None:
         told = f"architecture {model.architecture} has no main metric: name the one that decides"
         raise ValueError(f"spec.search.objective.metric is not given: {told}")
-    return metric
+    if objective.goal != own.goal:
+        raise ValueError(
+            f"spec.search.objective.goal is {objective.goal}: {own.name}, by which {model.architecture} is "
+            f"judged, wants {own.goal}"
+        )
+    return own.name
 
 
 def space_of(model: ModelSpec, search: SearchSpec) -> Space:
@@ -115,7 +121,7 @@ def _check(architecture: str, name: str, value: Scalar) -> None:
     if architecture not in ARCHITECTURES:
         return
     try:
-        parse(architecture, {name: value})
+        hyperparameters(architecture, {name: value})
     except ValueError as error:
         told = str(error).removeprefix(f"spec.model.hyperparameters.{name} ")
         raise ValueError(told) from error

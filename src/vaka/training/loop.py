@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from vaka.api.hyperparameters import CNN
+from vaka.api.architectures.base import Hyperparameters
 from vaka.models.architecture import Learner
 from vaka.training.adamw import AdamW
 from vaka.training.best import BestWeights
@@ -34,7 +34,7 @@ class Forgetful:
 
 
 def begin(
-    learner: Learner, hyper: CNN, report: Callable[[Progress], None], group: Group | None = None
+    learner: Learner, hyper: Hyperparameters, report: Callable[[Progress], None], group: Group | None = None
 ) -> State:
     """The state before the first step, in each process of the group."""
     together: Group = group or Alone()
@@ -48,7 +48,7 @@ def begin(
     return State(learner.network, average, optimizer, watch, best)
 
 
-def fit(learner: Learner, hyper: CNN, state: State, keeper: Keeper | None = None) -> None:
+def fit(learner: Learner, hyper: Hyperparameters, state: State, keeper: Keeper | None = None) -> None:
     """Train from where the state is to the end. What counts then is `state.result()`."""
     keeper = keeper or Forgetful()
     steps = hyper.epochs * learner.steps_per_epoch

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import vaka
+from vaka.api.architectures.base import Hyperparameters
 from vaka.api.contract import Run
-from vaka.api.hyperparameters import CNN
 from vaka.artifacts.manifest import GRAPH, MANIFEST, Manifest, encode
 from vaka.artifacts.publish import files_of
 from vaka.artifacts.quantize import add_int8
@@ -21,7 +21,14 @@ from vaka.training.export import export
 
 
 def write_model(
-    folder: Path, *, run: Run, task: str, hyper: CNN, learner: Learner, network: nn.Module, costs: Metrics
+    folder: Path,
+    *,
+    run: Run,
+    task: str,
+    hyper: Hyperparameters,
+    learner: Learner,
+    network: nn.Module,
+    costs: Metrics,
 ) -> Metrics:
     """Export the network and describe it; the result is what the published graph achieves, and its costs."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -38,6 +45,7 @@ def write_model(
         signature=graph.signature,
         image=graph.image,
         labels=graph.labels,
+        options=dict(graph.options),
         metrics=metrics,
         hyperparameters=msgspec.to_builtins(hyper),
         provenance=provenance(run, hyper.seed),

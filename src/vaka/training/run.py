@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from vaka import storage
+from vaka.api.architectures.base import Hyperparameters
 from vaka.api.contract import PublishedModel, Run
-from vaka.api.hyperparameters import CNN, parse
 from vaka.api.reasons import Reason
+from vaka.api.trainingjob import settings
 from vaka.artifacts.manifest import MANIFEST
 from vaka.artifacts.publish import check_target, publish
 from vaka.models import architecture
@@ -40,7 +41,7 @@ class Turn(NamedTuple):
     """What every part of a run needs."""
 
     run: Run
-    hyper: CNN
+    hyper: Hyperparameters
     reporter: Reporter
     scratch: Path
     stop: Stop
@@ -55,7 +56,7 @@ def execute(
     """
     built_in = architecture(run.spec.model.architecture)
     try:
-        hyper = parse(run.spec.model.architecture, run.spec.model.hyperparameters)
+        hyper = settings(run.spec)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     check_output(output_of(run), reporter, scratch)

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from torch import Tensor, nn
 
+from vaka.api.architectures.base import Hyperparameters
 from vaka.api.contract import Run
-from vaka.api.hyperparameters import CNN
 from vaka.models.architecture import Metrics
 from vaka.storage import Unreachable
 from vaka.training.adamw import AdamW
@@ -64,13 +64,13 @@ class State:
         self.watch.resume(record)
 
 
-def fingerprint(run: Run, hyper: CNN, tensors: Tensors) -> str:
+def fingerprint(run: Run, hyper: Hyperparameters, tensors: Tensors) -> str:
     """What a checkpoint must agree in with a run that goes on from it."""
     dataset = run.spec.dataset
     facts: list[Any] = [
         run.spec.model.architecture,
         msgspec.to_builtins(hyper),
-        [dataset.storage_uri, dataset.format, dataset.validation_fraction, dataset.seed],
+        [dataset.storage_uri, dataset.format, dataset.options, dataset.validation_fraction, dataset.seed],
         {name: [str(value.dtype), list(value.shape)] for name, value in tensors.items()},
     ]
     return "sha256:" + hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()

@@ -9,7 +9,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from vaka.api.hyperparameters import CNN
+from vaka.api.architectures.base import Hyperparameters
 from vaka.models.architecture import Learner, Metrics
 from vaka.training.errors import NonFiniteLoss
 
@@ -53,7 +53,7 @@ class Watch:
     Losses stay on the device until then, for to read one makes a GPU wait.
     """
 
-    def __init__(self, learner: Learner, hyper: CNN, report: Callable[[Progress], None]) -> None:
+    def __init__(self, learner: Learner, hyper: Hyperparameters, report: Callable[[Progress], None]) -> None:
         self._learner = learner
         self._epochs = hyper.epochs
         self._patience = hyper.patience or hyper.epochs
@@ -80,7 +80,9 @@ class Watch:
         if stale < self._patience or epoch == self._epochs:
             return ""
         epochs = "1 epoch" if stale == 1 else f"{stale} epochs"
-        return f"stopped early after epoch {epoch}: {self._learner.measure} has not improved for {epochs}"
+        return (
+            f"stopped early after epoch {epoch}: {self._learner.measure.name} has not improved for {epochs}"
+        )
 
     def record(self) -> Record:
         """The numbers as they are now. NonFiniteLoss, if a loss since the last report is not finite."""
@@ -106,9 +108,10 @@ class Watch:
 
     def validated(self, metrics: Metrics) -> bool:
         """Note what the network achieves on validation data after an epoch; whether it is the best so far."""
-        record, value = self._record, metrics[self._learner.measure]
+        record, measure = self._record, self._learner.measure
+        value = metrics[measure.name]
         record.epoch, record.validation = record.epoch + 1, metrics
-        better = record.best is None or value > record.best
+        better = record.best is None or measure.sign * value > measure.sign * record.best
         if better:
             record.best, record.best_epoch = value, record.epoch
         self._tell()

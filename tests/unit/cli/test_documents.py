@@ -37,7 +37,7 @@ def test_a_right_document_becomes_a_resource() -> None:
         (job(trainer={"tolerations": [{"kee": "a"}]}), "spec.trainer.tolerations.0.kee is unknown"),
         (job(backoffLimit="three"), "spec.backoffLimit: Expected `int`, got `str`"),
         (job(backoffLimit=-1), "spec.backoffLimit: Expected `int` >= 0"),
-        (job(model={"architecture": "gpt"}), "spec.model.architecture: Invalid enum value 'gpt'"),
+        (job(model={"architecture": "gpt"}), "spec.model.architecture is 'gpt': it must be one of cnn"),
         (job(dataset={}), "spec.dataset: Object missing required field `storageUri`"),
         (
             job(dataset={"storageUri": "ftp://host/x"}),

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, PublishedModel, Report, Run
+from vaka.api.dataset import DatasetSpec
 from vaka.api.search import SearchSpec
-from vaka.api.trainingjob import DatasetSpec, ModelSpec, TrainingJobSpec
+from vaka.api.trainingjob import ModelSpec, TrainingJobSpec
 from vaka.api.types import Metric
 from vaka.cli import search as module
 from vaka.cli import trainer

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vaka.api.hyperparameters import ARCHITECTURES
+from vaka.api.architectures import ARCHITECTURES
 from vaka.models import architecture
 
 

@@ -94,7 +94,7 @@ def test_tpe_does_better_than_chance(search: Make) -> None:
         specs = [
             search(
                 parameters=[WEIGHT_DECAY, SMOOTHING],
-                objective={"goal": "minimize"},
+                objective={"metric": "loss", "goal": "minimize"},
                 sampler=sampler,
                 maxTrials=30,
                 seed=seed,

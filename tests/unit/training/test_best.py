@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from vaka.api.architectures.cnn import CNN
 from vaka.api.contract import Run
-from vaka.api.hyperparameters import CNN
 from vaka.data.dataset import Dataset, Images
 from vaka.models.architecture import Metrics
 from vaka.models.cnn.image_learner import ImageLearner

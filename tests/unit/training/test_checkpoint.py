@@ -14,8 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vaka.api.architectures.cnn import CNN
 from vaka.api.contract import Report
-from vaka.api.hyperparameters import CNN
 from vaka.api.trainingjob import CheckpointSpec
 from vaka.data.dataset import Dataset, Images
 from vaka.models.cnn.image_learner import ImageLearner

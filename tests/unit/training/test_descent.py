@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from vaka.api.hyperparameters import CNN
+from vaka.api.architectures.cnn import CNN
 from vaka.data.dataset import Dataset, Images
 from vaka.models.architecture import Part
 from vaka.models.cnn.image_learner import ImageLearner

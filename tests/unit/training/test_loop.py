@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaka.api.hyperparameters import CNN
+from vaka.api.architectures.cnn import CNN
 from vaka.data.dataset import Dataset, Images
 from vaka.models.cnn.image_learner import ImageLearner
 from vaka.training.errors import NonFiniteLoss

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vaka.api.hyperparameters import CNN
-from vaka.api.trainingjob import DatasetSpec
+from vaka.api.architectures.cnn import CNN
+from vaka.api.dataset import DatasetSpec
 from vaka.data.dataset import Dataset
 from vaka.data.load import load
 from vaka.models.architecture import Learner

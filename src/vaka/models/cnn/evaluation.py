@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaka.api.trainingjob import DatasetSpec
+from vaka.api.dataset import DatasetSpec
 from vaka.artifacts.manifest import ImageInput, Manifest
 from vaka.artifacts.runtime import Predict
 from vaka.data.dataset import Dataset, Images, ImageShape, divide, relabel
 from vaka.data.load import read
-from vaka.models.architecture import Evaluation, Inputs, Metrics
+from vaka.models.architecture import Evaluation, Inputs, Metrics, Published
 
 BATCH = 256
 SAMPLES = 512
@@ -60,11 +60,11 @@ def samples(data: Dataset) -> list[Inputs]:
 
 
 def calibration(
-    manifest: Manifest, source: Path, spec: DatasetSpec, scratch: Path
+    model: Published, source: Path, spec: DatasetSpec, scratch: Path
 ) -> tuple[list[Inputs], Callable[[Predict], Metrics]]:
     """Samples and test of a data set whose classes the model knows; DatasetError where they do not fit."""
-    parts = read(source, format=spec.format, shape=_shape(manifest), scratch=scratch)
-    known = relabel(parts, tuple(manifest.labels), source)
+    parts = read(source, format=spec.format, shape=_shape(model.manifest), scratch=scratch)
+    known = relabel(parts, tuple(model.manifest.labels), source)
     data = divide(known, source, validation_fraction=spec.validation_fraction, seed=spec.seed)
     return samples(data), lambda predict: test(predict, data)
 
@@ -79,16 +79,16 @@ def _batches(images: Images) -> Iterator[NDArray[np.float32]]:
         yield images.pixels[start : start + BATCH].astype(np.float32)
 
 
-def evaluate(predict: Predict, manifest: Manifest, source: Path, options: Evaluation) -> dict[str, Any]:
+def evaluate(predict: Predict, model: Published, source: Path, options: Evaluation) -> dict[str, Any]:
     """The scores on a data set whose classes the model knows; DatasetError where they do not fit."""
-    parts = read(source, format=options.format, shape=_shape(manifest), scratch=options.scratch)
-    images = relabel(parts, tuple(manifest.labels), source).choose(options.split, source)
+    parts = read(source, format=options.format, shape=_shape(model.manifest), scratch=options.scratch)
+    images = relabel(parts, tuple(model.manifest.labels), source).choose(options.split, source)
     started = perf_counter()
     probabilities = probabilities_of(predict, images)
     seconds = perf_counter() - started
     return {
         **scores(probabilities, images.labels),
-        "perClassAccuracy": per_class(probabilities, images.labels, manifest.labels),
+        "perClassAccuracy": per_class(probabilities, images.labels, model.manifest.labels),
         "count": len(images),
         "samplesPerSecond": len(images) / seconds,
         "notes": list(parts.notes),

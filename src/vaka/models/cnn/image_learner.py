@@ -5,7 +5,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from vaka.api.hyperparameters import CNN
+from vaka.api.architectures.cnn import CNN, MEASURE
 from vaka.artifacts.manifest import ImageInput, Signature
 from vaka.artifacts.manifest import Tensor as TensorSpec
 from vaka.artifacts.runtime import Predict
@@ -18,7 +18,6 @@ from vaka.models.cnn.net import ConvNet
 from vaka.models.precision import autocast
 
 VALIDATION_BATCH = 512
-ACCURACY = "accuracy"
 
 
 class Classifier(nn.Module):
@@ -35,7 +34,7 @@ class Classifier(nn.Module):
 class ImageLearner:
     """See `vaka.models.architecture.Learner`."""
 
-    measure = ACCURACY
+    measure = MEASURE
 
     def __init__(self, data: Dataset, hyper: CNN, device: str) -> None:
         self._data = data
@@ -74,7 +73,7 @@ class ImageLearner:
             with autocast(self._device):
                 logits = network(self._images(pixels))
             right += (logits.argmax(1) == labels.to(self._device)).sum()
-        return {ACCURACY: int(self.part.total(right)) / len(everything)}
+        return {MEASURE.name: int(self.part.total(right)) / len(everything)}
 
     def graph(self, network: nn.Module) -> Graph:
         shape = self._data.train.shape

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vaka.api.architectures.base import NoOptions
 from vaka.artifacts.read import graph_of, open_model
 from vaka.artifacts.runtime import predictor
 from vaka.data.dataset import DatasetError
-from vaka.models.architecture import Evaluation
+from vaka.models.architecture import Evaluation, Published
 from vaka.models.cnn.evaluation import evaluate, per_class, scores
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.0, 0.25, 0.75]], np.float32)
@@ -48,8 +49,9 @@ def shades(tmp_path: Path) -> Path:
 
 
 def measured(model: Path, data: Path, scratch: Path, **options: str) -> dict[str, Any]:
-    asked = Evaluation(**({"format": "auto", "split": "auto"} | options), scratch=scratch)  # type: ignore[arg-type]
-    return evaluate(predictor(graph_of(model)), open_model(model), data, asked)
+    given: dict[str, Any] = {"format": "auto", "split": "auto"} | options
+    asked = Evaluation(**given, options=NoOptions(), scratch=scratch)
+    return evaluate(predictor(graph_of(model)), Published(model, open_model(model)), data, asked)
 
 
 def test_a_published_model_is_measured_on_pictures_of_any_size(

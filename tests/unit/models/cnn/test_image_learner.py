@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from vaka.api.hyperparameters import CNN
+from vaka.api.architectures.cnn import CNN
 from vaka.data.dataset import Dataset, Images
 from vaka.models.cnn.image_learner import ImageLearner, Order
 
