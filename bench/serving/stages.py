@@ -22,11 +22,12 @@ from bodies import BINARY, BINARY_HEAD, V1, V2, Protocol
 from inside import TOGETHER, Clients, Inside, groups, inside, requests
 
 from vaka.artifacts.manifest import Manifest
+from vaka.artifacts.tensors import Array
+from vaka.models.pipeline import pipeline
 from vaka.serving import numbers, v1, v2
 from vaka.serving.batcher import Batcher, BatchPolicy
 from vaka.serving.http import Request, Response
 from vaka.serving.predictor import Predictor
-from vaka.serving.tensors import Array
 
 SAMPLES = 256
 PROTOCOLS = (V1, V2, BINARY)
@@ -104,7 +105,8 @@ async def asides(server: Inside, protocol: Protocol) -> Column:
 
 def codec_of(protocol: Protocol, manifest: Manifest) -> Codec:
     if protocol is V1:
-        return Codec(lambda body: v1.decode(body, manifest), lambda outputs: v1.encode(outputs, manifest))
+        own = pipeline(manifest, Path())
+        return Codec(lambda body: v1.decode(body, own), lambda outputs: v1.encode(outputs, own))
     asked, _ = v2.decode(*_split(protocol, groups(protocol)[0][0]))
     return Codec(
         lambda body: v2.decode(*_split(protocol, body))[1],

@@ -1,6 +1,10 @@
 """What can be wrong with a model; each message says what was expected, what was found and what to do."""
 
 
+class BadInput(ValueError):
+    """What was given is not what the model takes; the message is for whoever gave it."""
+
+
 class ModelError(Exception):
     """Something about a model folder or ONNX file."""
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from vaka.serving.tensors import Array
+from vaka.artifacts.tensors import Array
 
 ID = "id"
 """Column or field that is carried over into the results."""

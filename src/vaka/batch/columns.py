@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from vaka.artifacts.manifest import Manifest, Tensor
+from vaka.artifacts.manifest import Tensor
+from vaka.artifacts.tensors import DTYPES, Array
 from vaka.batch.chunk import Chunk
 from vaka.batch.results import Result
-from vaka.serving.tensors import DTYPES, Array
-from vaka.serving.v1 import CLASSIFICATION, likeliest
+from vaka.models.pipeline import Pipeline
 
 OWN = ("row", "id", "error")
 """Columns of every result: the row's number in the input, what it is called there, and what is wrong."""
 
 
-def table(chunk: Chunk, results: Sequence[Result], manifest: Manifest) -> pa.Table:
+def table(chunk: Chunk, results: Sequence[Result], pipeline: Pipeline) -> pa.Table:
     """One row for each result; predictions are null where there is an error."""
     good = [result for result in results if not isinstance(result, str)]
     places, count = [], 0
@@ -27,27 +27,24 @@ def table(chunk: Chunk, results: Sequence[Result], manifest: Manifest) -> pa.Tab
     columns = {
         "row": pa.array(np.arange(chunk.start, chunk.start + len(results)), pa.int64()),
         "id": pa.array(chunk.ids, pa.string()),
-        **{name: column.take(where) for name, column in _predictions(good, manifest).items()},
+        **{name: column.take(where) for name, column in _predictions(good, pipeline).items()},
         "error": pa.array([r if isinstance(r, str) else None for r in results], pa.string()),
     }
     return pa.table(columns)
 
 
-def _predictions(results: Sequence[Any], manifest: Manifest) -> dict[str, pa.Array]:
-    outputs = manifest.signature.outputs
-    columns = {
-        (f"output_{t.name}" if t.name in OWN else t.name): _column([r[t.name] for r in results], t)
-        for t in outputs
-    }
-    if manifest.task != CLASSIFICATION or "probabilities" not in columns:
-        return columns
-    best = [likeliest(result["probabilities"], manifest.labels) for result in results]
+def _predictions(results: Sequence[Any], pipeline: Pipeline) -> dict[str, pa.Array]:
+    outputs = pipeline.signature.outputs
+    rows = {t.name: [result[t.name] for result in results] for t in outputs}
+    summary = pipeline.summary(rows)
     return {
-        "class": pa.array([number for number, _, _ in best], pa.int64()),
-        "label": pa.array([label for _, label, _ in best], pa.string()),
-        "probability": pa.array([probability for _, _, probability in best], pa.float64()),
-        "probabilities": columns["probabilities"],
+        **{name: pa.array(array, _kind(array)) for name, array in summary.items()},
+        **{(f"output_{t.name}" if t.name in OWN else t.name): _column(rows[t.name], t) for t in outputs},
     }
+
+
+def _kind(array: Array) -> pa.DataType:
+    return pa.string() if array.dtype.kind == "O" else pa.from_numpy_dtype(array.dtype)
 
 
 def _column(rows: Sequence[Array], tensor: Tensor) -> pa.Array:

@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from vaka.artifacts.errors import BadInput
 from vaka.artifacts.manifest import FULL
 from vaka.artifacts.read import in_precision, open_model
+from vaka.artifacts.tensors import Array, check_names, from_json
 from vaka.batch.chunk import WHOLE, Chunk
 from vaka.batch.errors import BatchError
-from vaka.serving import images
-from vaka.serving.errors import BadRequest
 from vaka.serving.predictor import Predictor
-from vaka.serving.tensors import Array, check_names, from_json
-from vaka.serving.v1 import CLASSIFICATION
 
 WHERE = "the row"
 
@@ -28,13 +26,13 @@ class Runner:
     def __init__(self, model: Path, *, batch_size: int, precision: str = FULL) -> None:
         graph, self.manifest = in_precision(model, open_model(model), precision)
         self._predictor = Predictor(graph, self.manifest)
-        self._inputs = self.manifest.signature.inputs
+        self.pipeline = self._predictor.pipeline
+        self._inputs = self.pipeline.signature.inputs
         if any(not tensor.shape for tensor in self._inputs):
             raise BatchError(f"{model} takes a single value and no batch of rows")
         fixed = {tensor.shape[0] for tensor in self._inputs} - {-1}
         self._padded = max(fixed, default=0)
         self._size = self._padded or batch_size
-        self._is_image = self.manifest.image is not None and self.manifest.task == CLASSIFICATION
 
     def run(self, chunk: Chunk) -> list[Result]:
         """One result for each row, in order."""
@@ -54,45 +52,40 @@ class Runner:
     def _columns(self, chunk: Chunk) -> dict[str, Array] | None:
         """Whole columns as inputs, much faster than row by row; None where one of them does not fit."""
         given = dict(chunk.columns)
-        if self._is_image or not given:
+        if not given or not self.pipeline.columnar:
             return None
         if len(given) == len(self._inputs) == 1:
             given = {self._inputs[0].name: next(iter(given.values()))}
         try:
             check_names(given, self._inputs)
             return {t.name: from_json(given[t.name], t.datatype, t.name) for t in self._inputs}
-        except BadRequest:
+        except BadInput:
             return None
 
     def _one(self, row: Any) -> Result:
         try:
             return self._arrays(row)
-        except BadRequest as error:
-            return str(error)
+        except BadInput as error:
+            return str(error).replace(f"{WHERE}[0]", WHERE, 1)
 
     def _arrays(self, row: Any) -> dict[str, Array]:
         """One instance as V1 has it, or a picture's bytes, without the batch dimension."""
-        first = self._inputs[0]
+        names = [tensor.name for tensor in self._inputs]
         if isinstance(row, Exception):
-            raise BadRequest(str(row))
-        if len(self._inputs) == 1 and isinstance(row, dict):
-            row = next((row[name] for name in (first.name, *WHOLE) if name in row), row)
-        if self._is_image and self.manifest.image:
-            decode = images.from_file if isinstance(row, bytes) else images.decode
-            return {first.name: decode(row, self.manifest.image, WHERE)}
-        if len(self._inputs) == 1:
-            return {first.name: from_json(row, first.datatype, WHERE)}
-        if not isinstance(row, dict):
-            raise BadRequest(f"{WHERE} must have the inputs {', '.join(t.name for t in self._inputs)}")
-        check_names(row.keys() & {t.name for t in self._inputs}, self._inputs, f"{WHERE}: ")
-        return {t.name: from_json(row[t.name], t.datatype, f"{WHERE}: {t.name}") for t in self._inputs}
+            raise BadInput(str(row))
+        if len(names) == 1 and isinstance(row, dict):
+            row = next((row[name] for name in (*names, *WHOLE) if name in row), row)
+        elif isinstance(row, dict):
+            row = {name: row[name] for name in names if name in row}
+        arrays = self.pipeline.instances([row], WHERE)
+        return {name: array[0] for name, array in arrays.items()}
 
     def _predict(self, rows: Sequence[Mapping[str, Array]]) -> list[Result]:
         """Together; where the model refuses that, by halves, until the row is found that it is about."""
         stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         try:
             outputs = self._predictor.predict(self._filled(stacked))
-        except BadRequest as error:
+        except BadInput as error:
             if len(rows) == 1:
                 return [str(error)]
             half = len(rows) // 2

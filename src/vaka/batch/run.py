@@ -86,7 +86,7 @@ class Batch:
         chunk = self.source.read(*self.plan.rows_of(number))
         results = runner.run(chunk)
         errors = sum(isinstance(result, str) for result in results)
-        self.output.write(number, table(chunk, results, runner.manifest), errors=errors)
+        self.output.write(number, table(chunk, results, runner.pipeline), errors=errors)
         return len(results), errors
 
 

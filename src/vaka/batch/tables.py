@@ -8,9 +8,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vaka.artifacts.tensors import Array
 from vaka.batch.chunk import ID, WHOLE, Chunk, as_text, decoded, fingerprint_of
 from vaka.batch.errors import BatchError
-from vaka.serving.tensors import Array
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]

@@ -96,7 +96,7 @@ def unknown_fields(value: Any, kind: inspect.Type, path: str) -> Iterator[str]:
 
 
 def broken_rules(value: Any, kind: inspect.Type, path: str) -> Iterator[str]:
-    """A sentence for each text that is none of its field's, or does not match what its rule in the API says."""
+    """A sentence for each text that its field does not allow, by its list or its rule in the API."""
     schema = (kind.extra_json_schema or {}) if isinstance(kind, inspect.Metadata) else {}
     if value not in schema.get("enum", [value]):
         yield f"{path} is {value!r}: it must be one of {', '.join(schema['enum'])}"

@@ -115,21 +115,20 @@ def _instances(name: str, content: bytes) -> Iterator[Input]:
 def _local(uri: str) -> Iterator[Predict]:
     """The model in this process, behind the same codec as in the server."""
     from vaka import storage
+    from vaka.artifacts.errors import BadInput
     from vaka.artifacts.read import graph_of, open_model
     from vaka.serving import v1
-    from vaka.serving.errors import BadRequest
     from vaka.serving.predictor import Predictor
 
     with tempfile.TemporaryDirectory(prefix="vaka-predict-") as scratch:
         path = storage.fetch(uri, Path(scratch))
-        manifest = open_model(path)
-        predictor = Predictor(graph_of(path), manifest)
+        predictor = Predictor(graph_of(path), open_model(path))
 
         def predict(instance: Any) -> Any:
             try:
-                inputs = v1.decode(_request(instance), manifest)
-                return _prediction(v1.encode(predictor.predict(inputs), manifest))
-            except BadRequest as error:
+                inputs = v1.decode(_request(instance), predictor.pipeline)
+                return _prediction(v1.encode(predictor.predict(inputs), predictor.pipeline))
+            except BadInput as error:
                 raise ValueError(_about_input(str(error))) from error
 
         yield predict

@@ -13,8 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import vaka
 from vaka.api.contract import Report
+from vaka.artifacts.errors import BadInput
+from vaka.models.pipeline import Arrays, Pipeline
 from vaka.serving import bodies, openapi, v1, v2
-from vaka.serving.errors import BadRequest, NotReady, ServingError, UnknownPath, WrongMethod
+from vaka.serving.errors import BadRequest, NotReady, ServingError, UnknownPath, WrongMethod, refusal_of
 from vaka.serving.load import loading
 from vaka.serving.messages import Request, Response
 from vaka.serving.metrics import Metrics
@@ -81,7 +83,7 @@ class App:
         """Answer a request; what is wrong with it is answered too."""
         try:
             return await self._endpoint(request.method, request.path)(request)
-        except ServingError as error:
+        except (ServingError, BadInput) as error:
             return answer_error(error)
 
     def _route(self, method: str, path: str) -> Endpoint:
@@ -122,9 +124,9 @@ class App:
         try:
             response = await work(named, request)
             code = "200"
-        except ServingError as error:
+        except (ServingError, BadInput) as error:
             response = answer_error(error)
-            code = str(error.status)
+            code = str(response.status)
         except Exception:
             code = "500"
             raise
@@ -136,12 +138,12 @@ class App:
 
     async def _predict(self, named: Named, request: Request) -> Response:
         holder = self._repository.find(*named)
-        manifest = holder.model.manifest
-        inputs = await _decoded(request, self._v1_inputs, manifest)
-        return _packed(request, v1.encode(await holder.infer(inputs), manifest))
+        pipeline = holder.model.predictor.pipeline
+        inputs = await _decoded(request, self._v1_inputs, pipeline)
+        return _packed(request, v1.encode(await holder.infer(inputs), pipeline))
 
-    def _v1_inputs(self, request: Request, manifest: Any) -> dict[str, Any]:
-        return v1.decode(self._body(request), manifest)
+    def _v1_inputs(self, request: Request, pipeline: Pipeline) -> Arrays:
+        return v1.decode(self._body(request), pipeline)
 
     async def _infer(self, named: Named, request: Request) -> Response:
         holder = self._repository.find(*named)
@@ -211,7 +213,7 @@ class App:
         """As long as the model is not there, without its inputs."""
         name = self._repository.name
         try:
-            return openapi.document(name, self._repository.find(name).model.manifest)
+            return openapi.document(name, self._repository.find(name).model.predictor.pipeline)
         except NotReady:
             return openapi.document(name, None)
 
@@ -234,15 +236,16 @@ class App:
 
     async def _metadata(self, named: Named, _: Request) -> Response:
         model = self._repository.find(*named).model
-        return _json(v2.metadata(named.name, model.manifest.signature, self._repository.versions))
+        return _json(v2.metadata(named.name, model.predictor.signature, self._repository.versions))
 
     async def _readiness(self, named: Named, _: Request) -> Response:
         ready = self._repository.find(*named).ready and self._is_ready()
         return _json({"name": named.name, "ready": ready}, status=200 if ready else 503)
 
 
-def answer_error(error: ServingError) -> Response:
+def answer_error(refused: ServingError | BadInput) -> Response:
     """The one place where errors become answers."""
+    error = refusal_of(refused)
     return _json({"error": str(error)}, status=error.status, headers=error.headers)
 
 

@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from vaka.artifacts.tensors import Array
 from vaka.serving.errors import BadRequest, DeadlineExceeded, Overloaded
-from vaka.serving.tensors import Array
 
 Arrays: TypeAlias = Mapping[str, Array]
 Timed: TypeAlias = "tuple[list[dict[str, Array] | Exception], float, float]"
@@ -99,7 +99,8 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         now = time.monotonic()
-        seconds = min(timeout or self._policy.timeout, self._policy.timeout)
+        longest = self._policy.timeout
+        seconds = longest if timeout is None else min(timeout, longest)
         rows, kind = self._sort(inputs)
         self._admit(rows, seconds)
         self._asking += 1

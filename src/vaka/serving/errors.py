@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from vaka.artifacts.errors import BadInput
+
 
 class ServingError(Exception):
     """Base of all; the message is for whoever sent the request."""
@@ -14,10 +16,15 @@ class ServingError(Exception):
         return {}
 
 
-class BadRequest(ServingError):
+class BadRequest(ServingError, BadInput):
     """The body, or a tensor in it, is not what the model takes."""
 
     status = 400
+
+
+def refusal_of(error: ServingError | BadInput) -> ServingError:
+    """The same as an error that has a status."""
+    return error if isinstance(error, ServingError) else BadRequest(str(error))
 
 
 class UnknownModel(ServingError):

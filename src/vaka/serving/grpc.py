@@ -11,9 +11,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[i
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
 import vaka
+from vaka.artifacts.errors import BadInput
 from vaka.serving import v2_grpc
 from vaka.serving.app import MAX_BODY, SMALL_BODY
-from vaka.serving.errors import ServingError
+from vaka.serving.errors import ServingError, refusal_of
 from vaka.serving.metrics import Metrics
 from vaka.serving.pb import open_inference_pb2 as pb
 from vaka.serving.repository import Repository
@@ -99,14 +100,14 @@ def _explained(answer: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, A
     async def method(request: Any, context: Any) -> Any:
         try:
             return await answer(request, context)
-        except ServingError as error:
+        except (ServingError, BadInput) as error:
             await context.abort(_code(error), str(error))
 
     return method
 
 
-def _code(error: ServingError) -> grpc.StatusCode:
-    return CODES.get(error.status, grpc.StatusCode.INTERNAL)
+def _code(error: ServingError | BadInput) -> grpc.StatusCode:
+    return CODES.get(refusal_of(error).status, grpc.StatusCode.INTERNAL)
 
 
 class _Service:
@@ -130,7 +131,7 @@ class _Service:
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, __: Any) -> pb.ModelMetadataResponse:
         model = self._repository.find(request.name, request.version).model
-        return v2_grpc.metadata(request.name, model.manifest.signature, self._repository.versions)
+        return v2_grpc.metadata(request.name, model.predictor.signature, self._repository.versions)
 
     async def model_infer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
         code, start = grpc.StatusCode.CANCELLED, perf_counter()
@@ -138,7 +139,7 @@ class _Service:
         try:
             response = await self._infer(request, context.time_remaining())
             code = grpc.StatusCode.OK
-        except ServingError as error:
+        except (ServingError, BadInput) as error:
             code = _code(error)
             raise
         except Exception:

@@ -2,18 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from msgspec import structs
 
 from vaka.api.contract import Report
+from vaka.models.pipeline import Arrays
 from vaka.serving.batcher import Batcher, BatchPolicy, Observe
 from vaka.serving.errors import NotReady
 from vaka.serving.load import REASONS, LoadedModel, failed, load, loading, ready
 from vaka.serving.options import ModelSource
 from vaka.serving.taps.tap import Exchange, Tap
-from vaka.serving.tensors import Array
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
@@ -82,15 +82,21 @@ class ModelHolder:
 
     async def infer(
         self,
-        inputs: Mapping[str, Array],
+        inputs: Arrays,
         outputs: Collection[str] = (),
         *,
         timeout: float | None = None,
-    ) -> dict[str, Array]:
-        """The model's outputs for these arrays; see Batcher.infer. BadRequest where they do not fit it."""
-        self.model.predictor.check(inputs, outputs)
+    ) -> Arrays:
+        """The model's outputs for these arrays; see Batcher.infer. BadInput where they do not fit it."""
+        predictor = self.model.predictor
         assert self._batcher
-        results = await self._batcher.infer(inputs, outputs, timeout=timeout)
+        predictor.check(inputs, outputs)
+        if predictor.pipeline.threaded:
+            encoded, told = await asyncio.to_thread(predictor.pipeline.encode, inputs)
+        else:
+            encoded, told = predictor.pipeline.encode(inputs)
+        found = await self._batcher.infer(encoded, predictor.needed(outputs), timeout=timeout)
+        results = predictor.decode(found, told, outputs)
         if self._taps:
             named = {"model": self.source.name, "version": self.source.version}
             exchange = Exchange(inputs=inputs, outputs=results, **named)

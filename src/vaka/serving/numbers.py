@@ -13,10 +13,9 @@ import numpy as np
 import simdjson
 
 from vaka.artifacts.manifest import Datatype
-from vaka.serving.errors import BadRequest
-from vaka.serving.tensors import DTYPES, Array, fitting
+from vaka.artifacts.tensors import DTYPES, Array, fitting
 
-IRREGULAR = (ValueError, TypeError, KeyError, IndexError, RuntimeError, AttributeError, BadRequest)
+IRREGULAR = (ValueError, TypeError, KeyError, IndexError, RuntimeError, AttributeError)
 """What is raised where a document is not as expected."""
 
 _local = threading.local()

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 import vaka
-from vaka.artifacts.manifest import Manifest, Tensor
+from vaka.artifacts.manifest import Tensor
+from vaka.models.pipeline import Pipeline
 
 JSON = "application/json"
 ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
@@ -25,12 +26,12 @@ REFUSALS = {
 }
 
 
-def document(name: str, manifest: Manifest | None) -> dict[str, Any]:
-    """The OpenAPI document of the model `name`, with what the manifest says if it is there."""
+def document(name: str, pipeline: Pipeline | None) -> dict[str, Any]:
+    """The OpenAPI document of the model `name`, with what it takes if it is there."""
     operations = {
-        f"/v1/models/{name}:predict": {"post": _operation("predict", "Predict (V1)", _v1(manifest))},
+        f"/v1/models/{name}:predict": {"post": _operation("predict", "Predict (V1)", _v1(pipeline))},
         f"/v2/models/{name}/infer": {
-            "post": _operation("infer", "Infer (Open Inference Protocol)", _v2(manifest))
+            "post": _operation("infer", "Infer (Open Inference Protocol)", _v2(pipeline))
         },
         f"/v1/models/{name}": {"get": _asking("modelStatus", "Whether the model is ready (V1)")},
         f"/v2/models/{name}": {"get": _asking("modelMetadata", "Inputs and outputs of the model")},
@@ -42,7 +43,7 @@ def document(name: str, manifest: Manifest | None) -> dict[str, Any]:
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": name, "version": vaka.__version__, "description": _about(manifest)},
+        "info": {"title": name, "version": vaka.__version__, "description": _about(pipeline)},
         "paths": operations,
     }
 
@@ -76,9 +77,10 @@ def _example_html(path: str, operation: dict[str, Any]) -> str:
     return f"<pre>curl localhost:8080{escape(path)} -d '{text}'</pre>"
 
 
-def _about(manifest: Manifest | None) -> str:
-    if manifest is None:
+def _about(pipeline: Pipeline | None) -> str:
+    if pipeline is None:
         return "The model is not loaded yet."
+    manifest = pipeline.manifest
     return f"{manifest.task or 'model'}, {manifest.architecture or 'ONNX'}"
 
 
@@ -104,18 +106,19 @@ def _answer(said: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": said, "content": {JSON: {"schema": schema}}}
 
 
-def _v1(manifest: Manifest | None) -> dict[str, Any]:
+def _v1(pipeline: Pipeline | None) -> dict[str, Any]:
     rows: dict[str, Any] = {"type": "array", "minItems": 1, "items": {}}
     schema = {"type": "object", "required": ["instances"], "properties": {"instances": rows}}
-    if manifest is None or len(manifest.signature.inputs) != 1:
+    if pipeline is None:
         return {"schema": schema}
-    (tensor,) = manifest.signature.inputs
-    shape = _sizes(tensor)[1:]
-    if manifest.image is None:
-        rows["items"] = _nested(tensor, tensor.shape[1:])
-    elif len(shape) == 3:
-        shape = [manifest.image.height, manifest.image.width, *[manifest.image.channels] * (shape[0] > 1)]
-    return {"schema": schema, "example": {"instances": [_zeros(tensor, shape)]}}
+    own, example = pipeline.instance_schema(), pipeline.instance_example()
+    inputs = pipeline.signature.inputs
+    if own is not None:
+        rows["items"] = own
+    elif len(inputs) == 1:
+        rows["items"] = _nested(inputs[0], inputs[0].shape[1:])
+        example = _zeros(inputs[0], _sizes(inputs[0])[1:])
+    return {"schema": schema} | ({} if example is None else {"example": {"instances": [example]}})
 
 
 def _sizes(tensor: Tensor) -> list[int]:
@@ -123,7 +126,7 @@ def _sizes(tensor: Tensor) -> list[int]:
     return [size if size > 0 else 1 for size in tensor.shape]
 
 
-def _v2(manifest: Manifest | None) -> dict[str, Any]:
+def _v2(pipeline: Pipeline | None) -> dict[str, Any]:
     described = {
         "type": "object",
         "required": ["name", "shape", "datatype", "data"],
@@ -139,7 +142,7 @@ def _v2(manifest: Manifest | None) -> dict[str, Any]:
         "required": ["inputs"],
         "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": described}},
     }
-    if manifest is None:
+    if pipeline is None:
         return {"schema": schema}
     inputs = [
         {
@@ -148,7 +151,7 @@ def _v2(manifest: Manifest | None) -> dict[str, Any]:
             "datatype": tensor.datatype,
             "data": _zeros(tensor, [math.prod(shape)]),
         }
-        for tensor in manifest.signature.inputs
+        for tensor in pipeline.signature.inputs
     ]
     return {"schema": schema, "example": {"inputs": inputs}}
 

@@ -1,16 +1,20 @@
-"""One loaded model: named arrays in, named arrays out, whatever protocol they came by."""
+"""One loaded model: named arrays in, named arrays out, whatever protocol they came by.
 
-from collections.abc import Collection, Mapping
+What people give and get (`vaka.models.pipeline`) may differ from what its graph takes and gives.
+"""
+
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vaka.artifacts.errors import ModelInvalid
+from vaka.artifacts.errors import BadInput, ModelInvalid
 from vaka.artifacts.manifest import Manifest, Signature, Tensor
 from vaka.artifacts.signature import signature_of
+from vaka.artifacts.tensors import DTYPES, Array, check, check_names
+from vaka.models.pipeline import Arrays, pipeline
 from vaka.serving.errors import BadRequest
-from vaka.serving.tensors import DTYPES, Array, check, check_names
 
 if TYPE_CHECKING:
     from onnxruntime import SessionOptions  # type: ignore[import-untyped]
@@ -32,32 +36,45 @@ class Predictor:
             self._session = InferenceSession(graph, _options(threads), providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no base class of their own
             raise ModelInvalid(f"{graph} cannot be loaded as ONNX: {error}") from error
-        self.signature = manifest.signature
         _compare(graph, declared=manifest.signature, found=signature_of(self._session))
-        self._inputs = {tensor.name: tensor for tensor in manifest.signature.inputs}
-        self._outputs = [tensor.name for tensor in manifest.signature.outputs]
-        self.batchable = _has_free_batch(manifest.signature) and (
-            manifest.image is not None or self._rows_are_independent()
-        )
+        self._graph = manifest.signature
+        self._graph_outputs = [tensor.name for tensor in manifest.signature.outputs]
+        self.pipeline = pipeline(manifest, graph.parent)
+        self.signature = self.pipeline.signature
+        self._inputs = {tensor.name: tensor for tensor in self.signature.inputs}
+        self._outputs = [tensor.name for tensor in self.signature.outputs]
+        self._is_plain = self.signature is manifest.signature
+        self.batchable = _has_free_batch(manifest.signature) and self._rows_are_independent()
         """Whether each row of the outputs depends on the same row of the inputs and on nothing else."""
 
-    def predict(self, inputs: Mapping[str, Array], outputs: Collection[str] = ()) -> dict[str, Array]:
-        """The named outputs, or all if none is named; BadRequest where an array does not fit."""
+    def predict(self, inputs: Arrays, outputs: Collection[str] = ()) -> Arrays:
+        """The named outputs, or all if none is named; BadInput where an array does not fit."""
         self.check(inputs, outputs)
-        return self.run(inputs, outputs)
+        encoded, told = self.pipeline.encode(inputs)
+        return self.decode(self.run(encoded, self.needed(outputs)), told, outputs)
 
-    def check(self, inputs: Mapping[str, Array], outputs: Collection[str]) -> None:
-        """BadRequest unless the arrays are the model's inputs, and it has these outputs."""
+    def check(self, inputs: Arrays, outputs: Collection[str]) -> None:
+        """BadInput unless the arrays are the model's inputs, and it has these outputs."""
         if inputs.keys() != self._inputs.keys():
             check_names(inputs, self.signature.inputs)
         for name, array in inputs.items():
             check(array, self._inputs[name])
         for name in sorted(set(outputs) - set(self._outputs)):
-            raise BadRequest(f"output {name!r} is unknown: the model gives {', '.join(self._outputs)}")
+            raise BadInput(f"output {name!r} is unknown: the model gives {', '.join(self._outputs)}")
 
-    def run(self, inputs: Mapping[str, Array], outputs: Collection[str] = ()) -> dict[str, Array]:
-        """The same for arrays that were checked."""
-        names = [name for name in self._outputs if name in outputs] if outputs else self._outputs
+    def needed(self, outputs: Collection[str]) -> Collection[str]:
+        """Outputs of the graph from which these are made."""
+        return outputs if self._is_plain else ()
+
+    def decode(self, results: Arrays, told: Any, outputs: Collection[str]) -> Arrays:
+        """These outputs, or all if none is named, from what the graph gave."""
+        decoded = self.pipeline.decode(results, told)
+        return {name: decoded[name] for name in self._outputs if name in outputs} if outputs else decoded
+
+    def run(self, inputs: Arrays, outputs: Collection[str] = ()) -> dict[str, Array]:
+        """Outputs of the graph for inputs of the graph."""
+        all_names = self._graph_outputs
+        names = [name for name in all_names if name in outputs] if outputs else all_names
         count = len(next(iter(inputs.values()))) if self.batchable else 0
         if count <= MAX_BATCH:
             return dict(zip(names, self._run(names, inputs), strict=True))
@@ -69,31 +86,32 @@ class Predictor:
 
     def warm_up(self, rows: int = 1) -> None:
         """Run once, so that the first request does not pay; skipped where shapes are unknown."""
-        if not self._has_known_shapes():
+        example = self.pipeline.example(rows if self.batchable else 1)
+        if example is None:
             return
         try:
-            self.predict({t.name: _zeros(t, rows if self.batchable else 1) for t in self.signature.inputs})
-        except BadRequest as error:
+            self.run(example)
+        except BadInput as error:
             raise ModelInvalid(f"the model does not run on its own signature: {error}") from error
 
     def _rows_are_independent(self) -> bool:
         """Tried with two rows together and alone: the first dimension may be time, or anything else."""
-        if not self._has_known_shapes() or any(t.datatype == "BYTES" for t in self.signature.inputs):
+        if self.pipeline.independent_rows is not None:
+            return self.pipeline.independent_rows
+        known = all(-1 not in tensor.shape[1:] for tensor in self._graph.inputs)
+        if not known or any(t.datatype == "BYTES" for t in self._graph.inputs):
             return False
-        chance = np.random.default_rng(0)
-        both = {t.name: _noise(t, 2, chance) for t in self.signature.inputs}
+        chance, names = np.random.default_rng(0), self._graph_outputs
+        both = {t.name: _noise(t, 2, chance) for t in self._graph.inputs}
         try:
-            together = self._run(self._outputs, both)
-            alone = [self._run(self._outputs, {n: a[i : i + 1] for n, a in both.items()}) for i in (0, 1)]
-        except BadRequest:
+            together = self._run(names, both)
+            alone = [self._run(names, {n: a[i : i + 1] for n, a in both.items()}) for i in (0, 1)]
+        except BadInput:
             return False
         rows = [np.concatenate(parts) for parts in zip(*alone, strict=True)]
         return all(_alike(a, b) for a, b in zip(together, rows, strict=True))
 
-    def _has_known_shapes(self) -> bool:
-        return all(-1 not in tensor.shape[1:] for tensor in self.signature.inputs)
-
-    def _run(self, names: list[str], inputs: Mapping[str, Array]) -> list[Array]:
+    def _run(self, names: list[str], inputs: Arrays) -> list[Array]:
         try:
             results: list[Array] = self._session.run(names, dict(inputs))
         except Exception as error:  # a graph may refuse values that its signature allows, such as an index
@@ -126,10 +144,6 @@ def _compare(graph: Path, *, declared: Signature, found: Signature) -> None:
 def _has_free_batch(signature: Signature) -> bool:
     tensors = (*signature.inputs, *signature.outputs)
     return bool(signature.inputs) and all(t.shape[:1] == [-1] for t in tensors)
-
-
-def _zeros(tensor: Tensor, rows: int) -> Array:
-    return np.full(_shape(tensor, rows), "" if tensor.datatype == "BYTES" else 0, DTYPES[tensor.datatype])
 
 
 def _noise(tensor: Tensor, rows: int, chance: np.random.Generator) -> Array:

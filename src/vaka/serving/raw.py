@@ -9,14 +9,14 @@ import struct
 import numpy as np
 
 from vaka.artifacts.manifest import Datatype
+from vaka.artifacts.tensors import DTYPES, Array
 from vaka.serving.errors import BadRequest
-from vaka.serving.tensors import DTYPES, Array
 
 
 def from_raw(content: bytes | memoryview, datatype: Datatype, where: str) -> Array:
     """The flat array that the bytes hold; BadRequest where they are no whole number of elements."""
     if datatype == "BYTES":
-        return texts(_split(bytes(content), where), where)
+        return texts(_split(bytes(content), where))
     dtype = DTYPES[datatype].newbyteorder("<")
     if len(content) % dtype.itemsize:
         raise BadRequest(f"{where}: {len(content)} raw bytes are no whole number of {datatype}")
@@ -29,16 +29,22 @@ def to_raw(array: Array, datatype: Datatype) -> bytes:
     """The bytes of an array; each element of BYTES is its length in four bytes, then itself."""
     if datatype != "BYTES":
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    elements = (text.encode() for text in array.flat)
+    elements = (e if isinstance(e, bytes) else e.encode() for e in array.flat)
     return b"".join(struct.pack("<I", len(element)) + element for element in elements)
 
 
-def texts(values: list[bytes], where: str) -> Array:
-    """Strings as ONNX has them; BadRequest where they are not UTF-8."""
+def texts(values: list[bytes]) -> Array:
+    """Strings as ONNX has them; what is not UTF-8, such as a picture, stays bytes."""
+    elements = np.empty(len(values), dtype=object)
+    elements[:] = [_text(value) for value in values]
+    return elements
+
+
+def _text(value: bytes) -> str | bytes:
     try:
-        return np.array([value.decode() for value in values], dtype=object)
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"{where}: BYTES must be UTF-8: {error}") from None
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _split(content: bytes, where: str) -> list[bytes]:

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from vaka.artifacts.manifest import Signature, Tensor
+from vaka.artifacts.tensors import DATATYPES, Array, from_json, known, reshaped
 from vaka.serving import numbers
 from vaka.serving.errors import BadRequest
 from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.raw import from_raw, to_raw
-from vaka.serving.tensors import DATATYPES, Array, from_json, known, reshaped
 
 PLATFORM = "onnxruntime_onnx"
 EXTENSIONS = ["binary_tensor_data"]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from vaka.artifacts.manifest import Datatype, Signature
+from vaka.artifacts.tensors import DATATYPES, DTYPES, Array, from_json, known, reshaped
 from vaka.serving.errors import BadRequest
 from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.pb.open_inference_pb2 import ModelInferRequest, ModelInferResponse, ModelMetadataResponse
 from vaka.serving.raw import from_raw, texts, to_raw
-from vaka.serving.tensors import DATATYPES, DTYPES, Array, from_json, known, reshaped
 from vaka.serving.v2 import PLATFORM
 
 CONTENTS: dict[Datatype, str] = {
@@ -81,7 +81,7 @@ def _from_contents(tensor: ModelInferRequest.InferInputTensor, datatype: Datatyp
         raise BadRequest(f"{where}: {datatype} has no typed contents: send it in raw_input_contents")
     values = getattr(tensor.contents, CONTENTS[datatype])
     if datatype == "BYTES":
-        return texts(list(values), where)
+        return texts(list(values))
     if datatype in ("FP32", "FP64"):
         return np.array(values, DTYPES[datatype])  # of the right width already, NaN and infinity included
     return from_json(list(values), datatype, where)

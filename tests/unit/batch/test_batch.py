@@ -110,7 +110,7 @@ def test_a_bad_row_has_its_error_and_costs_no_other_row(models: Any, tmp_path: P
     assert (done.rows, done.errors) == (40, 4)
     found = rows(tmp_path / "out")
     assert {row["row"]: row["error"] for row in found if row["error"]} == {
-        3: "the row: a: not all values are numbers, as FP32 needs",
+        3: "a: not all values are numbers, as FP32 needs",
         5: "the row: input 'b' is missing: the model takes a, b",
         7: "input 'b' has shape [1, 3], the model takes [-1, 2] (-1: any)",
         9: "the line is no JSON: Input data was truncated",
@@ -180,8 +180,8 @@ def test_no_row_gives_no_row_with_the_same_columns(models: Any, tmp_path: Path) 
 @given(st.lists(st.booleans(), max_size=40))
 def test_the_columns_do_not_depend_on_the_rows(runner: Runner, good: list[bool]) -> None:
     chunk = Chunk(start=5, ids=["x"] * len(good), rows=[[0] * 12 if is_good else "bad" for is_good in good])
-    made = table(chunk, runner.run(chunk), runner.manifest)
-    assert made.schema == table(Chunk(start=0, ids=[]), [], runner.manifest).schema
+    made = table(chunk, runner.run(chunk), runner.pipeline)
+    assert made.schema == table(Chunk(start=0, ids=[]), [], runner.pipeline).schema
     assert [error is None for error in made["error"].to_pylist()] == good
     assert [label == "dark" for label in made["label"].to_pylist()] == good
 

@@ -170,3 +170,10 @@ async def test_a_batch_waits_to_be_filled_only_while_requests_come_together():
     await asyncio.sleep(0)
     await asyncio.gather(late, batcher.infer(rows(4)))
     assert model.batches == [1, 2, 2]
+
+
+async def test_a_request_whose_time_is_over_is_not_computed():
+    model = Doubler()
+    with pytest.raises(DeadlineExceeded):
+        await model.batcher().infer(rows(1), timeout=0)
+    assert model.batches == []

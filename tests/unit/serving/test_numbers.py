@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from vaka.artifacts.tensors import DTYPES, from_json
 from vaka.serving import numbers, v2
 from vaka.serving.errors import BadRequest
-from vaka.serving.tensors import DTYPES, from_json
 
 NUMERIC = ["FP32", "FP64", "INT8", "INT64", "UINT8", "FP16"]
 NUMBER = st.one_of(

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from onnx import TensorProto
 
-from vaka.artifacts.errors import ModelInvalid
+from vaka.artifacts.errors import BadInput, ModelInvalid
 from vaka.artifacts.manifest import Signature, Tensor
 from vaka.artifacts.read import graph_of, open_model
-from vaka.serving.errors import BadRequest
 from vaka.serving.predictor import MAX_BATCH, Predictor
 
 
@@ -38,7 +38,7 @@ def test_images_beyond_one_batch_are_split_unnoticed(models, tmp_path, count):
     ],
 )
 def test_what_does_not_fit_the_signature_is_refused(models, tmp_path, inputs, said):
-    with pytest.raises(BadRequest, match=said):
+    with pytest.raises(BadInput, match=said):
         predictor(models.identity(tmp_path / "net.onnx")).predict(inputs)
 
 
@@ -52,3 +52,10 @@ def test_a_graph_unlike_its_manifest_is_invalid(models, tmp_path):
 
 def _fields(manifest):
     return {name: getattr(manifest, name) for name in manifest.__struct_fields__}
+
+
+def test_a_graph_that_takes_text_is_given_no_other_bytes(models, tmp_path):
+    model = predictor(models.identity(tmp_path / "net.onnx", TensorProto.STRING))
+    assert model.predict({"x": np.array([["a", "é"]], object)})["y"].tolist() == [["a", "é"]]
+    with pytest.raises(BadInput, match="input 'x': BYTES must be UTF-8"):
+        model.predict({"x": np.array([["a", b"\xff\xd8"]], object)})

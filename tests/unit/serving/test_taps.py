@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from vaka.artifacts.tensors import DTYPES
 from vaka.serving.app import refusal
 from vaka.serving.http import HttpServer
 from vaka.serving.messages import Response
 from vaka.serving.taps.payloads import payload_log
 from vaka.serving.taps.shadow import Shadow, agree, decoded, encoded
 from vaka.serving.taps.tap import WAITING, Exchange, Tap
-from vaka.serving.tensors import DTYPES
 
 BRIGHT = {"instances": [[255] * 12]}
 PATH = "/v1/models/m:predict"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import TensorProto
 
+from vaka.artifacts.errors import BadInput
+from vaka.artifacts.tensors import DTYPES, from_json
 from vaka.serving import v2
-from vaka.serving.errors import BadRequest
-from vaka.serving.tensors import DTYPES, from_json
 
 PATH = "/v2/models/m/infer"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -75,7 +75,7 @@ def test_the_same_holds_for_tensors_as_bytes(data):
 )
 def test_bytes_that_do_not_fit_are_refused(tensor, tail, said):
     header = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], **tensor}]}).encode()
-    with pytest.raises(BadRequest, match=said):
+    with pytest.raises(BadInput, match=said):
         v2.decode(header + tail, len(header))
 
 
@@ -99,7 +99,7 @@ def test_bytes_that_do_not_fit_are_refused(tensor, tail, said):
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_and_not_bent(datatype, data):
-    with pytest.raises(BadRequest, match=datatype):
+    with pytest.raises(BadInput, match=datatype):
         from_json(data, datatype, "x")
 
 

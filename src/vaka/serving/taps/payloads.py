@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import msgspec
 
+from vaka.artifacts.tensors import Array
 from vaka.serving import v2
 from vaka.serving.taps.http import HttpTap
 from vaka.serving.taps.tap import Count, Exchange, Tap
-from vaka.serving.tensors import Array
 from vaka.storage import put_bytes
 
 Mode = Literal["all", "request", "response"]

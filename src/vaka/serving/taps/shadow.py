@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
+from vaka.artifacts.tensors import Array, known, reshaped
 from vaka.serving import v2
 from vaka.serving.options import DEFAULT_VERSION
 from vaka.serving.raw import from_raw
 from vaka.serving.taps.http import HttpTap
 from vaka.serving.taps.tap import Count, Exchange
-from vaka.serving.tensors import Array, known, reshaped
 
 TOLERANCE = 1e-3
 """Relative and absolute: two builds of one model differ by less."""

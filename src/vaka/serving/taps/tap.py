@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import uuid4
 
-from vaka.serving.tensors import Array
+from vaka.artifacts.tensors import Array
 
 WAITING = 256
 """Exchanges that may wait; more are dropped."""

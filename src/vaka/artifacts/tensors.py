@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vaka.artifacts.errors import BadInput
 from vaka.artifacts.manifest import Datatype, Tensor
-from vaka.serving.errors import BadRequest
 
 Array: TypeAlias = NDArray[Any]
 
@@ -35,31 +35,31 @@ _ACCEPTED = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}
 
 
 def known(datatype: str, where: str) -> Datatype:
-    """The datatype of this name; BadRequest where there is none."""
+    """The datatype of this name; BadInput where there is none."""
     for one in DTYPES:
         if one == datatype:
             return one
-    raise BadRequest(f"{where} has datatype {datatype!r}: known are {', '.join(DTYPES)}")
+    raise BadInput(f"{where} has datatype {datatype!r}: known are {', '.join(DTYPES)}")
 
 
 def from_json(values: Any, datatype: Datatype, where: str) -> Array:
     """Nested lists of JSON values as an array of the datatype.
 
-    BadRequest where lists are ragged, a value is of another type, or does not fit into the datatype.
+    BadInput where lists are ragged, a value is of another type, or does not fit into the datatype.
     """
     if datatype == "BYTES":
         return _texts(values, where)
     try:
         found = np.asarray(values)
     except (ValueError, OverflowError):
-        raise BadRequest(f"{where}: lists of different lengths side by side are no tensor") from None
+        raise BadInput(f"{where}: lists of different lengths side by side are no tensor") from None
     target = DTYPES[datatype]
     if target.kind in "iu" and found.dtype.kind == "f":
         found = _exact(values)
     if found.size == 0:
         return np.zeros(found.shape, target)
     if found.dtype.kind not in _ACCEPTED[target.kind]:
-        raise BadRequest(f"{where}: not all values are {_meaning(target)}, as {datatype} needs")
+        raise BadInput(f"{where}: not all values are {_meaning(target)}, as {datatype} needs")
     return fitting(found, target, f"{where}: a value is out of the range of {datatype}")
 
 
@@ -76,21 +76,21 @@ def _texts(values: Any, where: str) -> Array:
     except ValueError:
         found = np.array([None], dtype=object)
     if not all(isinstance(value, str) for value in found.flat):
-        raise BadRequest(f"{where}: BYTES are strings, in lists of equal length")
+        raise BadInput(f"{where}: BYTES are strings, in lists of equal length")
     return found
 
 
 def fitting(found: Array, target: np.dtype[Any], complaint: str) -> Array:
-    """The same numbers as another type; BadRequest with the complaint where one does not fit."""
+    """The same numbers as another type; BadInput with the complaint where one does not fit."""
     if target.kind in "iu":
         limits = np.iinfo(target)
         if int(found.min()) < limits.min or int(found.max()) > limits.max:
-            raise BadRequest(complaint)
+            raise BadInput(complaint)
         return found.astype(target)
     with np.errstate(over="ignore"):
         result = found.astype(target)
     if target.kind == "f" and not np.isfinite(result).all():
-        raise BadRequest(complaint)
+        raise BadInput(complaint)
     return result
 
 
@@ -102,11 +102,11 @@ def reshaped(array: Array, shape: Sequence[int], where: str) -> Array:
     """The array in the shape that the request names; flat or already of that shape."""
     wanted = tuple(shape)
     if any(size < 0 for size in wanted):
-        raise BadRequest(f"{where}: shape {list(shape)} has a negative size")
+        raise BadInput(f"{where}: shape {list(shape)} has a negative size")
     if array.ndim != 1 and array.shape != wanted:
-        raise BadRequest(f"{where}: data has shape {list(array.shape)} and shape says {list(shape)}")
+        raise BadInput(f"{where}: data has shape {list(array.shape)} and shape says {list(shape)}")
     if array.size != math.prod(wanted):
-        raise BadRequest(
+        raise BadInput(
             f"{where}: data has {array.size} values, shape {list(shape)} needs {math.prod(wanted)}"
         )
     return array.reshape(wanted)
@@ -122,25 +122,25 @@ def with_ones(array: Array, tensor: Tensor) -> Array:
 
 
 def check_names(given: Collection[str], signature: list[Tensor], where: str = "") -> None:
-    """BadRequest unless exactly the inputs of the signature are given."""
+    """BadInput unless exactly the inputs of the signature are given."""
     names = [tensor.name for tensor in signature]
     unknown, missing = sorted(set(given) - set(names)), sorted(set(names) - set(given))
     for name in unknown + missing:
         what = "missing" if name in names else "unknown"
-        raise BadRequest(f"{where}input {name!r} is {what}: the model takes {', '.join(names)}")
+        raise BadInput(f"{where}input {name!r} is {what}: the model takes {', '.join(names)}")
 
 
 def check(array: Array, tensor: Tensor) -> None:
-    """BadRequest unless the array is what the signature says of this input."""
+    """BadInput unless the array is what the signature says of this input."""
     if array.dtype != DTYPES[tensor.datatype]:
         datatype = DATATYPES.get(array.dtype, str(array.dtype))
-        raise BadRequest(f"input {tensor.name!r} is {datatype}, the model takes {tensor.datatype}")
+        raise BadInput(f"input {tensor.name!r} is {datatype}, the model takes {tensor.datatype}")
     fits = len(array.shape) == len(tensor.shape) and all(
         allowed in (-1, size) for size, allowed in zip(array.shape, tensor.shape, strict=True)
     )
     if not fits:
-        raise BadRequest(
+        raise BadInput(
             f"input {tensor.name!r} has shape {list(array.shape)}, the model takes {tensor.shape} (-1: any)"
         )
     if array.size == 0:
-        raise BadRequest(f"input {tensor.name!r} is empty: its shape is {list(array.shape)}")
+        raise BadInput(f"input {tensor.name!r} is empty: its shape is {list(array.shape)}")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from vaka.artifacts.errors import BadInput
 from vaka.artifacts.manifest import ImageInput
-from vaka.serving.errors import BadRequest
-from vaka.serving.tensors import Array, from_json
+from vaka.artifacts.tensors import Array, from_json
 
 MAX_PIXELS = 32_000_000
 """What an encoded image may unpack to: a small file can hold a huge picture."""
@@ -18,7 +18,9 @@ _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 def decode(instance: Any, image: ImageInput, where: str) -> Array:
-    """One instance: nested lists in one of the accepted layouts, or {"b64": PNG or JPEG in base64}."""
+    """One instance: nested lists in an accepted layout, or a PNG or JPEG as bytes or {"b64": base64}."""
+    if isinstance(instance, bytes):
+        return from_file(instance, image, where)
     if isinstance(instance, dict):
         return from_file(_base64(instance, where), image, where)
     pixels: Array = _laid_out(from_json(instance, "FP32", where)[None], image, lambda _: where)[0]
@@ -37,13 +39,13 @@ def from_file(content: bytes, image: ImageInput, where: str) -> Array:
     from vaka.data.pictures import decode as decode_picture
 
     if not content.startswith(_MAGIC):
-        raise BadRequest(f"{where}: this is neither PNG nor JPEG")
+        raise BadInput(f"{where}: this is neither PNG nor JPEG")
     _check_size(content, where)
     try:
         shape = ImageShape(image.channels, image.height, image.width)
         return decode_picture(BytesIO(content), shape).astype(np.float32)
     except PictureError as error:
-        raise BadRequest(f"{where}: the image {error}") from error
+        raise BadInput(f"{where}: the image {error}") from error
 
 
 def _check_size(content: bytes, where: str) -> None:
@@ -53,21 +55,21 @@ def _check_size(content: bytes, where: str) -> None:
         with Image.open(BytesIO(content)) as picture:
             width, height = picture.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadRequest(f"{where}: {error}") from error
+        raise BadInput(f"{where}: {error}") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise BadRequest(f"{where}: the image cannot be read: its header is damaged") from error
+        raise BadInput(f"{where}: the image cannot be read: its header is damaged") from error
     if width * height > MAX_PIXELS:
-        raise BadRequest(f"{where}: {width}x{height} pixels, at most {MAX_PIXELS / 1e6:.0f} million are read")
+        raise BadInput(f"{where}: {width}x{height} pixels, at most {MAX_PIXELS / 1e6:.0f} million are read")
 
 
 def _base64(instance: dict[str, Any], where: str) -> bytes:
     text = instance.get("b64")
     if instance.keys() != {"b64"} or not isinstance(text, str):
-        raise BadRequest(f'{where}: an object must be {{"b64": "..."}}, a PNG or JPEG in base64')
+        raise BadInput(f'{where}: an object must be {{"b64": "..."}}, a PNG or JPEG in base64')
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadRequest(f"{where}: b64 is not base64: {error}") from None
+        raise BadInput(f"{where}: b64 is not base64: {error}") from None
 
 
 def _laid_out(rows: Array, image: ImageInput, named: Callable[[int], str]) -> Array:
@@ -76,7 +78,7 @@ def _laid_out(rows: Array, image: ImageInput, named: Callable[[int], str]) -> Ar
         flat = rows.reshape(len(rows), -1)
         worst = int(((flat < 0) | (flat > 255)).any(1).argmax())
         found = f"{flat[worst].min():g}..{flat[worst].max():g}"
-        raise BadRequest(f"{named(worst)}: pixels are 0..255, here {found}")
+        raise BadInput(f"{named(worst)}: pixels are 0..255, here {found}")
     n, h, w, c = len(rows), image.height, image.width, image.channels
     shape = rows.shape[1:]
     if (shape == (h, w) and c == 1) or shape in ((h, w, c), (h * w * c,)):
@@ -85,4 +87,4 @@ def _laid_out(rows: Array, image: ImageInput, named: Callable[[int], str]) -> Ar
         return rows
     grey = f"[{h}, {w}], " if c == 1 else ""
     allowed = f"{grey}[{h}, {w}, {c}], [{c}, {h}, {w}] or flat [{h * w * c}]"
-    raise BadRequest(f"{named(0)} has shape {list(shape)}, the model takes {allowed}")
+    raise BadInput(f"{named(0)} has shape {list(shape)}, the model takes {allowed}")
