@@ -1,6 +1,5 @@
 """A training run of the image classifier: which images come at which step, the loss, the measures."""
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
@@ -15,6 +14,7 @@ from vaka.models.cnn import evaluation
 from vaka.models.cnn.augment import Draws, augment, augmentation_for
 from vaka.models.cnn.evaluation import INPUT, OUTPUT
 from vaka.models.cnn.net import ConvNet
+from vaka.models.order import Order, mixed
 from vaka.models.precision import autocast
 
 VALIDATION_BATCH = 512
@@ -112,27 +112,6 @@ class ImageLearner:
 
     def _images(self, pixels: Tensor) -> Tensor:
         return pixels.to(self._device).float()
-
-
-class Order:
-    """The order of the samples, another one in each epoch; it depends on seed and epoch alone."""
-
-    def __init__(self, samples: int, seed: int) -> None:
-        self._samples = samples
-        self._seed = seed
-        self._newest: tuple[int, Tensor] | None = None
-
-    def of(self, epoch: int) -> Tensor:
-        """Permutation int64 [samples] of this epoch."""
-        if self._newest is None or self._newest[0] != epoch:
-            random = Generator().manual_seed(mixed(self._seed, epoch))
-            self._newest = (epoch, torch.randperm(self._samples, generator=random))
-        return self._newest[1]
-
-
-def mixed(*numbers: int) -> int:
-    """One seed of several numbers; generators look at its low 32 bits only, so all must be in them."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def _network(data: Dataset, hyper: CNN) -> ConvNet:

@@ -5,7 +5,7 @@ import torch
 
 from vaka.api.architectures.cnn import CNN
 from vaka.data.dataset import Dataset, Images
-from vaka.models.cnn.image_learner import ImageLearner, Order
+from vaka.models.cnn.image_learner import ImageLearner
 
 
 def dataset(count: int = 50, channels: int = 1) -> Dataset:
@@ -27,18 +27,6 @@ def test_a_step_gives_the_same_loss_whenever_it_comes() -> None:
 
 def test_another_seed_is_another_run() -> None:
     assert learner(seed=0).loss(0).item() != learner(seed=1).loss(0).item()
-
-
-def test_an_epoch_is_every_sample_once_in_an_order_of_its_own() -> None:
-    order = Order(samples=100, seed=5)
-    first, second = order.of(0), order.of(1)
-    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(100))
-    assert not torch.equal(first, second)
-    assert torch.equal(order.of(0), first)
-
-
-def test_the_order_depends_on_the_seed() -> None:
-    assert not torch.equal(Order(samples=100, seed=5).of(0), Order(samples=100, seed=6).of(0))
 
 
 def test_a_batch_is_never_larger_than_the_data() -> None:
