@@ -84,6 +84,8 @@ class Manifest(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_d
     options: dict[str, Any] = {}
     """What the architecture's pipeline has to know, such as a horizon."""
     metrics: dict[str, float] = {}
+    details: dict[str, Any] = {}
+    """Measures that are no single numbers, such as a confusion matrix."""
     hyperparameters: dict[str, Any] = {}
     provenance: dict[str, str] = {}
     files: dict[str, File]

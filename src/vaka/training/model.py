@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import torch
+from msgspec import structs
 from torch import nn
 
 import vaka
@@ -17,7 +18,9 @@ from vaka.artifacts.publish import files_of
 from vaka.artifacts.quantize import add_int8
 from vaka.artifacts.runtime import predictor
 from vaka.models.architecture import Learner, Metrics
+from vaka.training.card import card_for, learning, write_card
 from vaka.training.export import export
+from vaka.training.history import History
 
 
 def write_model(
@@ -28,6 +31,7 @@ def write_model(
     hyper: Hyperparameters,
     learner: Learner,
     network: nn.Module,
+    history: History,
     costs: Metrics,
 ) -> Metrics:
     """Export the network and describe it; the result is what the published graph achieves, and its costs."""
@@ -35,7 +39,9 @@ def write_model(
     folder.mkdir(parents=True)
     graph = learner.graph(network)
     export(graph, network, folder)
-    metrics = learner.test(predictor(folder / GRAPH)) | costs
+    predict = predictor(folder / GRAPH)
+    metrics = learner.test(predict) | costs
+    card = card_for(run.spec.model.architecture, learner, predict)
     precisions = run.spec.output.precisions
     variants = [add_int8(folder, samples=learner.samples(), measure=learner.test) for _ in precisions]
     manifest = Manifest(
@@ -47,12 +53,16 @@ def write_model(
         labels=graph.labels,
         options=dict(graph.options),
         metrics=metrics,
+        details=card.details,
         hyperparameters=msgspec.to_builtins(hyper),
         provenance=provenance(run, hyper.seed),
-        files=files_of(folder),
+        files={},
         variants=variants,
     )
-    (folder / MANIFEST).write_bytes(encode(manifest))
+    curves = learning(history, learner.measure.name, learner.steps_per_epoch)
+    write_card(folder, manifest, [curves, *card.sections])
+    whole = structs.replace(manifest, files=files_of(folder))
+    (folder / MANIFEST).write_bytes(encode(whole))
     return metrics
 
 

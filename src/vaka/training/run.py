@@ -161,10 +161,17 @@ def write(
 
     seconds, folder = watch.seconds(), turn.scratch / "model"
     costs = {"samplesPerSecond": watch.step * learner.samples_per_step / seconds, "trainSeconds": seconds}
-    hyper, task = turn.hyper, built_in.TASK
-    return folder, write_model(
-        folder, run=turn.run, task=task, hyper=hyper, learner=learner, network=network, costs=costs
+    metrics = write_model(
+        folder,
+        run=turn.run,
+        task=built_in.TASK,
+        hyper=turn.hyper,
+        learner=learner,
+        network=network,
+        history=watch.record().history,
+        costs=costs,
     )
+    return folder, metrics
 
 
 def put(turn: Turn, folder: Path, metrics: Metrics) -> PublishedModel:

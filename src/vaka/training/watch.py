@@ -12,6 +12,7 @@ from torch import Tensor
 from vaka.api.architectures.base import Hyperparameters
 from vaka.models.architecture import Learner, Metrics
 from vaka.training.errors import NonFiniteLoss
+from vaka.training.history import History
 
 REPORT_SECONDS = 0.5
 
@@ -45,6 +46,7 @@ class Record(msgspec.Struct, rename="camel", kw_only=True):
     best: float | None = None
     """The best that was validated so far, and when first."""
     best_epoch: int = 0
+    history: History = msgspec.field(default_factory=History)
 
 
 class Watch:
@@ -87,7 +89,8 @@ class Watch:
     def record(self) -> Record:
         """The numbers as they are now. NonFiniteLoss, if a loss since the last report is not finite."""
         self._take_losses()
-        return msgspec.structs.replace(self._record, seconds=self.seconds())
+        history = self._record.history.copy()  # a checkpoint is written while training goes on
+        return msgspec.structs.replace(self._record, seconds=self.seconds(), history=history)
 
     def resume(self, record: Record) -> None:
         """Go on from there."""
@@ -111,6 +114,7 @@ class Watch:
         record, measure = self._record, self._learner.measure
         value = metrics[measure.name]
         record.epoch, record.validation = record.epoch + 1, metrics
+        record.history.validations.append(metrics)
         better = record.best is None or measure.sign * value > measure.sign * record.best
         if better:
             record.best, record.best_epoch = value, record.epoch
@@ -140,5 +144,6 @@ class Watch:
                 epoch, batch = divmod(step - 1, self._learner.steps_per_epoch)
                 place = f"step {step} (batch {batch + 1} of epoch {epoch + 1})"
                 raise NonFiniteLoss(f"the loss is {loss} at {place}: try a lower learningRate")
+            self._record.history.stepped(loss)
             previous = loss if self._record.loss is None else self._record.loss
             self._record.loss = 0.95 * previous + 0.05 * loss

@@ -62,7 +62,7 @@ def test_people_read_one_measure_a_line(
     write_pair(tmp_path / "d", "t10k", dark=1, bright=1)
     assert main(["evaluate", "--model", str(model), "--data", str(tmp_path / "d")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in lines if line.startswith(("accuracy", "perClass"))] == [
+    assert [line.split() for line in lines if line.startswith(("accuracy", "perClassAccuracy"))] == [
         ["accuracy", "1"],
         ["perClassAccuracy", "dark", "1"],
         ["perClassAccuracy", "bright", "1"],

@@ -96,7 +96,8 @@ def test_a_run_stopped_anywhere_ends_like_the_unbroken_one(
         assert report.checkpoint.step == step
         assert report.checkpoint.uri == f"pvc://c/run/step-{step:07}"
     last = Process(folder.as_uri(), folder)
-    assert same(last.run(), unbroken)
+    assert same(state := last.run(), unbroken)
+    assert state.watch.record().history == unbroken.watch.record().history
     assert last.reporter.report.message == (f"resumed from step {max(stops)}" if stops else "")
 
 

@@ -47,6 +47,8 @@ def test_a_run_publishes_a_model_that_says_where_it_comes_from(
     assert manifest.hyperparameters["seed"] == 7
     assert manifest.provenance["uid"] == "1-2"
     assert {"accuracy", "loss", "samplesPerSecond", "trainSeconds"} <= manifest.metrics.keys()
+    assert manifest.details["perClassAccuracy"].keys() == {"0", "1"}
+    assert {"card.html", "card/learning.png", "card/predictions.png"} <= manifest.files.keys()
     assert load_file(tmp_path / "model/weights.safetensors")["head.weight"].shape == (2, 32)
 
 

@@ -16,6 +16,10 @@ from vaka.data.load import read
 from vaka.models.architecture import Evaluation, Inputs, Metrics, Published
 
 BATCH = 256
+TOP = (3, 5)
+LARGEST_MATRIX = 50
+"""With more classes the manifest names the commonest confusions only."""
+COMMONEST = 100
 SAMPLES = 512
 """How many images show which values there are between the layers."""
 INPUT = "image"
@@ -25,22 +29,62 @@ _SMALLEST = 1e-12
 
 
 def scores(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
-    """accuracy, top-5 accuracy and loss (mean negative log-likelihood, in nats) of [n, classes] for [n]."""
+    """Measures of [n, classes] for [n].
+
+    accuracy; balancedAccuracy, the mean over the classes that occur of each one's own; topKAccuracy, how
+    often the class is among the K likeliest; loss, the mean negative log-likelihood in nats.
+    """
     own = np.take_along_axis(probabilities, labels[:, None], axis=1)
     better = (probabilities > own).sum(axis=1)
+    right = probabilities.argmax(axis=1) == labels
     return {
-        "accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
-        "top5Accuracy": float((better < 5).mean()),
+        "accuracy": float(right.mean()),
+        "balancedAccuracy": float(np.mean([right[labels == i].mean() for i in np.unique(labels)])),
+        **{f"top{k}Accuracy": float((better < k).mean()) for k in TOP},
         "loss": float(-np.log(np.maximum(own, _SMALLEST)).mean()),
     }
 
 
-def per_class(
+def details(
     probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str]
-) -> dict[str, float]:
-    """Part of each class' images that are recognised (its recall), for the classes that occur."""
-    right = probabilities.argmax(axis=1) == labels
-    return {classes[i]: float(right[labels == i].mean()) for i in np.unique(labels)}
+) -> dict[str, Any]:
+    """What single numbers do not tell: recall, precision and F1 of each class, and what is taken for what.
+
+    Recall is called accuracy, as in "of 100 zebras, 97 were recognised". Classes that do not occur are left
+    out; a class that nothing was taken for has precision 0.
+    """
+    counts = confusion(probabilities.argmax(axis=1), labels, len(classes))
+    right, occur, told = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    found = [int(i) for i in occur.nonzero()[0]]
+
+    def named(values: NDArray[np.float64]) -> dict[str, float]:
+        return {classes[i]: float(values[i]) for i in found}
+
+    return {
+        "perClassAccuracy": named(right / np.maximum(occur, 1)),
+        "perClassPrecision": named(right / np.maximum(told, 1)),
+        "perClassF1": named(2 * right / np.maximum(occur + told, 1)),
+        **confusions(counts, classes),
+    }
+
+
+def confusion(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Counts [classes, classes]: row i, column j is how often an image of class i was taken for class j."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def confusions(counts: NDArray[np.int64], classes: list[str]) -> dict[str, Any]:
+    """The confusion matrix where it is small, else its largest entries beside the diagonal."""
+    if len(classes) <= LARGEST_MATRIX:
+        return {"confusionMatrix": counts.tolist()}
+    wrong = counts - np.diag(counts.diagonal())
+    largest = np.argsort(-wrong, axis=None, kind="stable")[:COMMONEST]
+    pairs = [divmod(int(place), len(classes)) for place in largest if wrong.flat[place]]
+    return {
+        "commonestConfusions": [
+            {"class": classes[i], "takenFor": classes[j], "count": int(wrong[i, j])} for i, j in pairs
+        ]
+    }
 
 
 def probabilities_of(predict: Predict, images: Images) -> NDArray[np.float32]:
@@ -88,7 +132,7 @@ def evaluate(predict: Predict, model: Published, source: Path, options: Evaluati
     seconds = perf_counter() - started
     return {
         **scores(probabilities, images.labels),
-        "perClassAccuracy": per_class(probabilities, images.labels, model.manifest.labels),
+        **details(probabilities, images.labels, model.manifest.labels),
         "count": len(images),
         "samplesPerSecond": len(images) / seconds,
         "notes": list(parts.notes),

@@ -18,6 +18,7 @@ from vaka.models.order import Order, mixed
 from vaka.models.precision import autocast
 
 VALIDATION_BATCH = 512
+VALIDATION_LOSS = "validationLoss"
 
 
 class Classifier(nn.Module):
@@ -37,7 +38,7 @@ class ImageLearner:
     measure = MEASURE
 
     def __init__(self, data: Dataset, hyper: CNN, device: str) -> None:
-        self._data = data
+        self.data = data
         self._hyper = hyper
         self._device = device
         self._augmentation = augmentation_for(data.train.shape.channels)
@@ -63,23 +64,27 @@ class ImageLearner:
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> Metrics:
-        everything = self._data.validation
+        everything = self.data.validation
         images = everything[self.part.slice(len(everything))]
-        right = torch.zeros((), dtype=torch.int64, device=self._device)
+        sums = torch.zeros(2, dtype=torch.float64, device=self._device)
         largest = -(-len(everything) // self.part.of)  # all go as many rounds, as a sharded network demands
         for start in range(0, largest, VALIDATION_BATCH):
             pixels = torch.from_numpy(images.pixels[start : start + VALIDATION_BATCH])
             labels = torch.from_numpy(images.labels[start : start + VALIDATION_BATCH])
             with autocast(self._device):
-                logits = network(self._images(pixels))
-            right += (logits.argmax(1) == labels.to(self._device)).sum()
-        return {MEASURE.name: int(self.part.total(right)) / len(everything)}
+                logits = network(self._images(pixels)).float()
+            labels = labels.to(self._device)
+            right = (logits.argmax(1) == labels).sum()
+            loss = functional.cross_entropy(logits, labels, reduction="sum")
+            sums += torch.stack([right, loss.double()])
+        accuracy, loss = (self.part.total(sums) / len(everything)).tolist()
+        return {MEASURE.name: accuracy, VALIDATION_LOSS: loss}
 
     def graph(self, network: nn.Module) -> Graph:
-        shape = self._data.train.shape
+        shape = self.data.train.shape
         size = [shape.channels, shape.height, shape.width]
-        example = torch.from_numpy(self._data.train.pixels[:2]).float()
-        classes = list(self._data.classes)
+        example = torch.from_numpy(self.data.train.pixels[:2]).float()
+        classes = list(self.data.classes)
         return Graph(
             module=Classifier(network).cpu().eval(),
             example=(example,),
@@ -92,22 +97,22 @@ class ImageLearner:
         )
 
     def test(self, predict: Predict) -> Metrics:
-        return evaluation.test(predict, self._data)
+        return evaluation.test(predict, self.data)
 
     def samples(self) -> list[Inputs]:
-        return evaluation.samples(self._data)
+        return evaluation.samples(self.data)
 
     def _batch(self, step: int, piece: int) -> tuple[Tensor, Tensor]:
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.samples_per_step
         own = self.part.slice(self.samples_per_step, piece, self.pieces)
         chosen = self._order.of(epoch)[start : start + self.samples_per_step][own]
-        images = self._images(torch.from_numpy(self._data.train.pixels)[chosen])
+        images = self._images(torch.from_numpy(self.data.train.pixels)[chosen])
         if self._hyper.augment:
             self._random.manual_seed(mixed(self._hyper.seed, step))
             draws = Draws(self._random, self.samples_per_step, own)
             images = augment(images, self._augmentation, draws)
-        labels = torch.from_numpy(self._data.train.labels)[chosen].to(self._device)
+        labels = torch.from_numpy(self.data.train.labels)[chosen].to(self._device)
         return images.contiguous(memory_format=torch.channels_last), labels
 
     def _images(self, pixels: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from vaka.artifacts.read import graph_of, open_model
 from vaka.artifacts.runtime import predictor
 from vaka.data.dataset import DatasetError
 from vaka.models.architecture import Evaluation, Published
-from vaka.models.cnn.evaluation import evaluate, per_class, scores
+from vaka.models.cnn.evaluation import details, evaluate, scores
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.0, 0.25, 0.75]], np.float32)
 LABELS = np.array([0, 1, 2])
@@ -22,7 +22,7 @@ LABELS = np.array([0, 1, 2])
 def test_scores() -> None:
     result = scores(PROBABILITIES, LABELS)
     assert result["accuracy"] == pytest.approx(2 / 3)
-    assert result["top5Accuracy"] == 1
+    assert (result["top3Accuracy"], result["top5Accuracy"]) == (1, 1)
     assert result["loss"] == pytest.approx(-(math.log(0.7) + math.log(0.4) + math.log(0.75)) / 3)
 
 
@@ -35,8 +35,27 @@ def test_certainty_in_the_wrong_class_costs_much_but_not_everything() -> None:
     assert 20 < scores(np.array([[1.0, 0.0]], np.float32), np.array([1]))["loss"] < 100
 
 
-def test_per_class_leaves_out_classes_that_do_not_occur() -> None:
-    assert per_class(PROBABILITIES, np.array([0, 1, 1]), ["a", "b", "c"]) == {"a": 1.0, "b": 0.0}
+def test_a_class_that_is_rare_counts_as_much_in_balanced_accuracy() -> None:
+    rare = np.array([[0.9, 0.1]] * 10, np.float32)
+    assert scores(rare, np.array([0] * 9 + [1]))["balancedAccuracy"] == 0.5
+
+
+def test_details_leave_out_classes_that_do_not_occur() -> None:
+    assert details(PROBABILITIES, np.array([0, 1, 1]), ["a", "b", "c"]) == {
+        "perClassAccuracy": {"a": 1.0, "b": 0.0},
+        "perClassPrecision": {"a": 0.5, "b": 0.0},
+        "perClassF1": {"a": pytest.approx(2 / 3), "b": 0.0},
+        "confusionMatrix": [[1, 0, 0], [1, 0, 1], [0, 0, 0]],
+    }
+
+
+def test_a_matrix_of_many_classes_is_only_its_largest_entries() -> None:
+    certain = np.eye(60, dtype=np.float32)[[0, 1, 1, 1]]
+    found = details(certain, np.array([0, 0, 0, 2]), [str(i) for i in range(60)])
+    assert found["commonestConfusions"] == [
+        {"class": "0", "takenFor": "1", "count": 2},
+        {"class": "2", "takenFor": "1", "count": 1},
+    ]
 
 
 @pytest.fixture
