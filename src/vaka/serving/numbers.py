@@ -18,6 +18,11 @@ from vaka.artifacts.tensors import DTYPES, Array, fitting
 IRREGULAR = (ValueError, TypeError, KeyError, IndexError, RuntimeError, AttributeError)
 """What is raised where a document is not as expected."""
 
+NUMBERS = b"0123456789+-.eE"
+"""What numbers are written with. Keys lose an e, too, but they are not read from what is left."""
+SKELETONS, SKELETON = 256, 16_384
+"""How many are remembered by each thread, and of how many bytes at most."""
+
 _local = threading.local()
 
 
@@ -31,10 +36,8 @@ def v1_rows(body: bytes, datatype: Datatype) -> tuple[str, Array] | None:
         if field not in ("instances", "inputs"):
             return None
         values = document[field]
-        shape = _shape(values)
-        if body.count(b"[") != _lists(shape):
-            return None  # a list within a row, or an empty one
-        return field, _array(values, datatype, shape)
+        shape = _shapes().of(body, values)
+        return None if shape is None else (field, _array(values, datatype, shape))
     except IRREGULAR:
         return None
     finally:
@@ -67,6 +70,39 @@ def _parser() -> Any:
     if not hasattr(_local, "parser"):
         _local.parser = simdjson.Parser()
     return _local.parser
+
+
+class _Shapes:
+    """Shapes of regular bodies by what is left of a body without its numbers.
+
+    Clients send bodies of one shape, written in one way: to look the shape up takes a third of the time of
+    walking through the lists. That all values are numbers is seen when they are copied.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[int, ...]] = {}
+
+    def of(self, body: bytes, values: Any) -> tuple[int, ...] | None:
+        """None where a list is within a row, or empty; ValueError where lists side by side differ."""
+        skeleton = body.translate(None, NUMBERS)
+        shape = self._known.get(skeleton)
+        if shape is not None:
+            return shape
+        shape = _shape(values)
+        if body.count(b"[") != _lists(shape):
+            return None
+        if len(skeleton) <= SKELETON:
+            if len(self._known) >= SKELETONS:
+                del self._known[next(iter(self._known))]
+            self._known[skeleton] = shape
+        return shape
+
+
+def _shapes() -> _Shapes:
+    if not hasattr(_local, "shapes"):
+        _local.shapes = _Shapes()
+    shapes: _Shapes = _local.shapes
+    return shapes
 
 
 def _plain(value: Any) -> Any:

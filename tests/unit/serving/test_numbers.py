@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from vaka.artifacts.errors import BadInput
 from vaka.artifacts.tensors import DTYPES, from_json
 from vaka.serving import numbers, v2
-from vaka.serving.errors import BadRequest
 
 NUMERIC = ["FP32", "FP64", "INT8", "INT64", "UINT8", "FP16"]
 NUMBER = st.one_of(
@@ -24,7 +24,7 @@ MESSY = st.recursive(
 def exact(values, datatype):
     try:
         return from_json(values, datatype, "x")
-    except BadRequest:
+    except BadInput:
         return None
 
 
@@ -68,6 +68,28 @@ def test_a_regular_body_is_read_the_fast_way(data, datatype):
 def test_what_is_irregular_is_left_to_the_exact_way(body):
     assert numbers.v1_rows(body, "FP32") is None
     assert numbers.v1_rows(b'{"instances": [[1, 2]]}', "FP32") is not None  # and the next one is read
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 99), min_size=2, max_size=2), min_size=1, max_size=3),
+    st.integers(0, 60),
+    st.sampled_from([b"", b"7", b"-", b"e", b".", b",", b"[", b"]", b"null", b'"1"', b"true", b" "]),
+)
+def test_a_body_like_one_before_is_read_no_less_exactly(rows, place, instead):
+    body = json.dumps({"instances": rows}).encode()
+    assert numbers.v1_rows(body, "FP32") is not None
+    changed = body[:place] + instead + body[place + 1 :]
+    read = numbers.v1_rows(changed, "FP32")
+    if read is not None:
+        field, array = read
+        np.testing.assert_array_equal(array, exact(json.loads(changed)[field], "FP32"), strict=True)
+
+
+def test_no_more_shapes_are_remembered_than_fit():
+    for i in range(1, 2 * numbers.SKELETONS):
+        body = json.dumps({"instances": [0] * i}).encode()
+        assert numbers.v1_rows(body, "INT64")[1].shape == (i,)
+    assert len(numbers._shapes()._known) == numbers.SKELETONS
 
 
 @given(
