@@ -16,9 +16,11 @@ import pytest
 from vaka.devcluster.cgroups import cgroup_name
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
-# VAKA_KILL_JOBS=10 VAKA_KILLS=50 is the full trial of the operator, VAKA_CHAOS_KILLS=100 that of everything.
+# VAKA_KILL_JOBS=10 VAKA_KILLS=50 is the full trial of the operator, VAKA_CHAOS_KILLS=100 that of everything;
+# it can be had in parts, each with a VAKA_CHAOS_SEED of its own.
 JOBS = int(os.environ.get("VAKA_KILL_JOBS", "3"))
 KILLS = int(os.environ.get("VAKA_KILLS", "8"))
+SEED = int(os.environ.get("VAKA_CHAOS_SEED", "0"))
 CHAOS = int(os.environ.get("VAKA_CHAOS_KILLS", "6"))
 DISTURBED = max(1, CHAOS // 20)
 
@@ -76,7 +78,7 @@ def kill_operator(cluster: str, seconds: float = 60) -> None:
 def test_jobs_survive_an_operator_that_is_killed_again_and_again(
     cluster: Any, namespace: Any, training_job: Any
 ) -> None:
-    chance = random.Random(0)
+    chance = random.Random(SEED)
     for number in range(JOBS):
         namespace.apply(training_job(f"job-{number}"))
     for _ in range(KILLS):
@@ -153,7 +155,7 @@ def kill_something(namespace: Any, chance: random.Random) -> None:
 
 
 def test_weights_are_the_same_whatever_is_killed(namespace: Any, lasting_job: Any) -> None:
-    chance, names = random.Random(0), ["calm", *(f"disturbed-{n}" for n in range(DISTURBED))]
+    chance, names = random.Random(SEED), ["calm", *(f"disturbed-{n}" for n in range(DISTURBED))]
     requests = {"resourcesPerNode": {"requests": {"cpu": "100m", "memory": "512Mi"}}}
     for name in names:
         namespace.apply(lasting_job(name, trainer=requests))

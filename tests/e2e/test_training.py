@@ -22,6 +22,11 @@ def wait_for_step(namespace: Any, name: str, step: int, *, seconds: float = 120)
         time.sleep(0.2)
 
 
+def reason(name: str) -> tuple[str, ...]:
+    """What `kubectl wait` waits for."""
+    return (f'--for=jsonpath={{.status.conditions[?(@.type=="Running")].reason}}={name}',)
+
+
 def test_three_pods_train_one_model(namespace: Any, lasting_job: Any) -> None:
     trainer = {"numNodes": 3, "resourcesPerNode": {"requests": SMALL}}
     namespace.apply(lasting_job(epochs=2, trainer=trainer))
@@ -30,6 +35,53 @@ def test_three_pods_train_one_model(namespace: Any, lasting_job: Any) -> None:
     assert status["checkpoint"]["step"] == 140
     accuracy = next(m["value"] for m in status["model"]["metrics"] if m["name"] == "accuracy")
     assert float(accuracy) > 0.8
+
+
+def allow_pods(namespace: Any, number: int) -> None:
+    """Let the namespace hold so many pods that are not at their end, and no more."""
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}}
+    namespace.apply(quota | {"spec": {"hard": {"pods": str(number)}}})
+    granted = f"--for=jsonpath={{.status.hard.pods}}={number}"
+    namespace.kubectl("wait", "resourcequota/pods", granted, "--timeout=30s")
+
+
+def pods_of(namespace: Any) -> dict[str, Any]:
+    """The newest pod of each index of the job, by its index."""
+    listed = json.loads(namespace.kubectl("get", "pods", "-l", "vaka.dev/training-job=job", "-o", "json"))
+    made = sorted(listed["items"], key=lambda pod: pod["metadata"]["creationTimestamp"])
+    return {pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]: pod for pod in made}
+
+
+def test_pods_that_start_together_hold_no_node_before_all_are_there(namespace: Any, lasting_job: Any) -> None:
+    allow_pods(namespace, 2)
+    trainer = {"numNodes": 3, "resourcesPerNode": {"requests": SMALL}}
+    namespace.apply(lasting_job(epochs=1, trainer=trainer))
+    namespace.kubectl("wait", "tj/job", *reason("PodRefused"), "--timeout=90s")
+    waiting = pods_of(namespace)
+    assert len(waiting) == 2
+    assert not any(pod["spec"].get("nodeName") for pod in waiting.values())
+    allow_pods(namespace, 3)
+    assert namespace.wait("tj/job", "Complete", seconds=300)["status"].get("restarts", 0) == 0
+
+
+def test_training_goes_on_with_fewer_nodes_and_grows_back(namespace: Any, lasting_job: Any) -> None:
+    trainer = {"numNodes": 3, "minNodes": 2, "resourcesPerNode": {"requests": SMALL}}
+    namespace.apply(lasting_job(epochs=24, trainer=trainer))
+    wait_for_step(namespace, "job", 40, seconds=240)
+    allow_pods(namespace, 2)
+    lost = pods_of(namespace)["2"]["metadata"]["name"]
+    namespace.kubectl("delete", "pod", lost, "--grace-period=0", "--force")
+    step = namespace.get("tj", "job")["status"]["checkpoint"]["step"]
+    wait_for_step(namespace, "job", step + 60, seconds=240)
+    conditions = {c["type"]: c for c in namespace.get("tj", "job")["status"]["conditions"]}
+    assert conditions["Running"]["status"] == "True"
+    assert "2 of 3 pods run" in conditions["Running"]["message"]
+    allow_pods(namespace, 3)
+    status = namespace.wait("tj/job", "Complete", seconds=600)["status"]
+    assert status.get("restarts", 0) == 0
+    grown = pods_of(namespace)["2"]["metadata"]["name"]
+    assert grown != lost
+    assert "resumed from step" in namespace.kubectl("logs", grown)
 
 
 def test_a_suspended_job_frees_its_pod_and_goes_on_at_the_same_step(namespace: Any, lasting_job: Any) -> None:
