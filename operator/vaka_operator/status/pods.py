@@ -54,8 +54,12 @@ class Ended:
 
 
 def newest(pods: Iterable[JSON]) -> JSON | None:
-    ordered = sorted(pods, key=lambda p: (p["metadata"]["creationTimestamp"], p["metadata"]["name"]))
-    return ordered[-1] if ordered else None
+    """Of those made in the same second one that is alive: it was made when the other had ended."""
+
+    def age(pod: JSON) -> tuple[str, bool, str]:
+        return pod["metadata"]["creationTimestamp"], is_alive(pod), pod["metadata"]["name"]
+
+    return max(pods, key=age, default=None)
 
 
 def phase(pod: JSON) -> str:

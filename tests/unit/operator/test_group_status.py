@@ -13,6 +13,7 @@ from vaka.api.types import Condition
 from vaka_operator.manifests.environment import INDEX
 from vaka_operator.status.checkpoints import checkpoint, has_advanced
 from vaka_operator.status.conditions import find, is_true
+from vaka_operator.status.group import Group
 from vaka_operator.status.trainingjobs import status_of
 from vaka_operator.status.verdict import Seen
 
@@ -284,3 +285,11 @@ def test_an_impossible_checkpoint_is_not_passed_on(
 ) -> None:
     report = msgspec.structs.replace(TRAINING, checkpoint=given)
     assert checkpoint(seen(pods=[node(0)], reports={"digits-0": report})) is None
+
+
+def test_of_two_pods_made_in_the_same_second_the_one_that_lives_is_the_newer(
+    node: Callable[..., JSON],
+) -> None:
+    former = node(0, name="digits-0-z", phase="Failed", **failed(137))
+    group = Group(pods=[former, node(0, name="digits-0-a")], size=1, need=1)
+    assert [pod["metadata"]["name"] for pod in group.current] == ["digits-0-a"]
