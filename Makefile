@@ -16,7 +16,7 @@ PACKAGES := python3 python3-venv containerd runc containernetworking-plugins nft
             iproute2 ca-certificates
 TEST_PACKAGES := prometheus curl haproxy wrk
 
-.PHONY: help system setup binaries datasets images demo test clients test-unit test-distributed test-api test-e2e \
+.PHONY: help system setup binaries datasets images demo test clients kafka test-unit test-distributed test-api test-e2e \
         check format crds states lock cluster-up cluster-down bench bench-serving clean
 
 help: ## Show this list
@@ -68,8 +68,15 @@ cluster-down: ## Stop it and leave nothing behind
 	@[ ! -x $(VAKA) ] || $(VAKA) cluster down --name $(NAME)
 
 ##@ Develop
-test: setup test-packages clients check ## All checks and all tests: unit, distributed, api (real API server), e2e (real pods)
+test: setup test-packages clients kafka check ## All checks and all tests: unit, distributed, api (real API server), e2e (real pods)
 	@$(VENV)/bin/pytest
+
+kafka: $(VENV)/.ready ## Fetch the Kafka broker that a test logs payloads to
+	@command -v mvn >/dev/null || { $(call install,maven); }
+	@libs=$$($(PYTHON) -c 'from vaka.devcluster.folders import cache_root; print(cache_root() / "kafka/libs")'); \
+	[ -e "$$libs/.ready" ] || { echo "==> Kafka"; \
+	  mvn -q -f tests/unit/serving/kafka dependency:copy-dependencies -DincludeScope=runtime \
+	    -DoutputDirectory="$$libs" && touch "$$libs/.ready"; }
 
 clients: .venv-clients/.ready
 

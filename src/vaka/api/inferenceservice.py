@@ -32,10 +32,11 @@ class Logger(Resource, frozen=True):
     url: Annotated[
         str,
         said(
-            "Where requests and answers go: http(s):// as CloudEvents, s3://BUCKET/PREFIX as JSON lines.",
+            "Where requests and answers go: http(s):// or kafka://BROKER:PORT/TOPIC as CloudEvents, "
+            "s3://BUCKET/PREFIX as JSON lines.",
             Rule(
-                "self.matches('^(https?://[^/]+.*|s3://[^/]+/.+)$')",
-                "must be http(s)://... or s3://BUCKET/PREFIX",
+                "self.matches('^(https?://[^/]+.*|s3://[^/]+/.+|kafka://[^/]+:[0-9]+/[A-Za-z0-9._-]+)$')",
+                "must be http(s)://..., s3://BUCKET/PREFIX or kafka://BROKER:PORT[,BROKER:PORT]/TOPIC",
             ),
             maxLength=1024,
         ),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DRAIN_ENV = "VAKA_DRAIN_SECONDS"
 VERSIONED = r"(?P<version>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<uri>.+?)(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+PAYLOADS = r"https?://.|s3://.|file:///|kafka://[^/]+:[0-9]+/[A-Za-z0-9._-]+$"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
 
 
@@ -106,7 +107,7 @@ def _add_taps(parser: "argparse._ArgumentGroup") -> None:
     parser.add_argument(
         "--log-payloads",
         metavar="URI",
-        help="log requests and answers: http(s):// as CloudEvents, s3:// or file:// as JSON lines",
+        help="log requests and answers: http(s)://, kafka:// (CloudEvents), s3:// or file:// (JSON lines)",
     )
     parser.add_argument("--log-mode", choices=("all", "request", "response"), default="all")
     parser.add_argument("--log-percent", type=_percent, default=100.0, help="of a hundred requests")
@@ -157,9 +158,10 @@ def _payloads(arguments: argparse.Namespace) -> "PayloadLogging | None":
     from vaka.serving.options import PayloadLogging
 
     uri = arguments.log_payloads
-    if uri and not uri.startswith(("http://", "https://", "s3://", "file:///")):
+    if uri and not re.match(PAYLOADS, uri):
         raise UserError(
-            f"--log-payloads {uri!r}: give http(s)://HOST/PATH, s3://BUCKET/PREFIX or file:///PATH"
+            f"--log-payloads {uri!r}: give http(s)://HOST/PATH, kafka://BROKER:PORT/TOPIC, "
+            "s3://BUCKET/PREFIX or file:///PATH"
         )
     given = {"mode": arguments.log_mode, "percent": arguments.log_percent}
     return PayloadLogging(uri=uri, **given) if uri else None

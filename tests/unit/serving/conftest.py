@@ -64,3 +64,14 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     for task in [*tasks, *running]:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
+
+
+@pytest.fixture
+def counted() -> Callable[[httpx.AsyncClient, str], Awaitable[None]]:
+    """Waits until /metrics has the line."""
+
+    async def wait(client: httpx.AsyncClient, line: str) -> None:
+        while line not in (await client.get("/metrics")).text:
+            await asyncio.sleep(0.01)
+
+    return wait

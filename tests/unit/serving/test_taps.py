@@ -22,17 +22,11 @@ BRIGHT = {"instances": [[255] * 12]}
 PATH = "/v1/models/m:predict"
 
 
-async def counted(client, line):
-    """Wait until /metrics has the line."""
-    while line not in (await client.get("/metrics")).text:
-        await asyncio.sleep(0.01)
-
-
 def shadowing(url):
     return lambda metrics: [Shadow(url, percent=100, count=partial(metrics.tapped, "shadow"))]
 
 
-async def test_a_shadow_is_asked_the_same_and_compared(serve, models, tmp_path):
+async def test_a_shadow_is_asked_the_same_and_compared(serve, models, tmp_path, counted):
     same = await serve(models.brightness(tmp_path / "same"))
     client = await serve(models.brightness(tmp_path / "model"), taps=shadowing(str(same.base_url)))
     await client.post(PATH, json=BRIGHT)
@@ -41,7 +35,7 @@ async def test_a_shadow_is_asked_the_same_and_compared(serve, models, tmp_path):
     assert 'requests_total{code="200",protocol="v2"} 1.0' in (await same.get("/metrics")).text
 
 
-async def test_a_shadow_that_says_something_else_disagrees(serve, models, tmp_path):
+async def test_a_shadow_that_says_something_else_disagrees(serve, models, tmp_path, counted):
     other = await serve(models.identity(tmp_path / "other.onnx"))
     client = await serve(models.doubled(tmp_path / "model.onnx"), taps=shadowing(str(other.base_url)))
     answer = await client.post(PATH, json={"instances": [[1, 2]]})
@@ -49,7 +43,7 @@ async def test_a_shadow_that_says_something_else_disagrees(serve, models, tmp_pa
     await counted(client, 'vaka_server_shadow_comparisons_total{result="disagree"} 1.0')
 
 
-async def test_a_shadow_that_fails_harms_nobody(serve, models, tmp_path, caplog):
+async def test_a_shadow_that_fails_harms_nobody(serve, models, tmp_path, caplog, counted):
     client = await serve(models.brightness(tmp_path / "model"), taps=shadowing("http://127.0.0.1:1"))
     for _ in range(3):
         assert (await client.post(PATH, json=BRIGHT)).status_code == 200
@@ -109,7 +103,7 @@ def logging_to(uri, mode="all"):
     ]
 
 
-async def test_payloads_go_to_a_url_as_events(serve, models, tmp_path, collector):
+async def test_payloads_go_to_a_url_as_events(serve, models, tmp_path, collector, counted):
     url, posted = collector
     client = await serve(models.brightness(tmp_path / "model"), taps=logging_to(url))
     await client.post(PATH, json=BRIGHT)
@@ -121,7 +115,7 @@ async def test_payloads_go_to_a_url_as_events(serve, models, tmp_path, collector
     assert response["outputs"][0]["name"] == "probabilities"
 
 
-async def test_only_what_is_wanted_is_logged(serve, models, tmp_path, collector):
+async def test_only_what_is_wanted_is_logged(serve, models, tmp_path, collector, counted):
     url, posted = collector
     client = await serve(models.brightness(tmp_path / "model"), taps=logging_to(url, "response"))
     await client.post(PATH, json=BRIGHT)

@@ -1,4 +1,4 @@
-"""Payload logging: requests and answers to a URL, as CloudEvents, or to S3, as lines of JSON.
+"""Payload logging: requests and answers to a URL or to Kafka, as CloudEvents, or to S3, as lines of JSON.
 
 Each is JSON of the Open Inference Protocol, by whatever protocol it came. Events have the types of KServe's
 logger, so that what reads the one reads the other.
@@ -41,6 +41,17 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def attributes(exchange: Exchange, kind: str) -> dict[str, str]:
+    """What a CloudEvent says of itself. Source: https://github.com/cloudevents/spec, version 1.0."""
+    return {
+        "specversion": "1.0",
+        "id": exchange.id,
+        "source": f"/models/{exchange.model}/versions/{exchange.version}",
+        "type": f"{EVENT}.{kind}",
+        "time": _now(),
+    }
+
+
 class EventLog(HttpTap):
     """POSTs each as a CloudEvent (binary mode of its HTTP binding) to `url`."""
 
@@ -59,14 +70,8 @@ class EventLog(HttpTap):
         return ["logged"] * len(exchanges)
 
     async def _post(self, exchange: Exchange, kind: str, content: dict[str, Any]) -> None:
-        headers = {
-            "ce-specversion": "1.0",
-            "ce-id": exchange.id,
-            "ce-source": f"/models/{exchange.model}/versions/{exchange.version}",
-            "ce-type": f"{EVENT}.{kind}",
-            "ce-time": _now(),
-            "content-type": "application/json",
-        }
+        headers = {f"ce-{name}": value for name, value in attributes(exchange, kind).items()}
+        headers["content-type"] = "application/json"
         async with self._http.post(self._url, data=msgspec.json.encode(content), headers=headers) as answer:
             if answer.status >= 300:
                 raise ValueError(f"it answers {answer.status}")
@@ -101,6 +106,10 @@ class ObjectLog(Tap):
 
 
 def payload_log(uri: str, *, mode: Mode, percent: float, count: Count) -> Tap:
-    """The log for this URI: http(s):// takes events, anything else objects."""
+    """The log for this URI: http(s):// and kafka:// take events, anything else objects."""
+    if uri.startswith("kafka://"):
+        from vaka.serving.taps.kafka import KafkaLog  # most servers have no use for it
+
+        return KafkaLog(uri, mode=mode, percent=percent, count=count)
     kind = EventLog if uri.startswith(("http://", "https://")) else ObjectLog
     return kind(uri, mode=mode, percent=percent, count=count)
