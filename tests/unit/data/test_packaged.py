@@ -1,13 +1,14 @@
 import hashlib
 import json
 import multiprocessing
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vaka.data import idx, packaged
-from vaka.data.packaged import mnist, photo_patches, recipe
+from vaka.data.packaged import mnist, photo_patches, recipe, udhr
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +73,24 @@ def test_test_patches_share_no_pixel_with_training_patches(size: tuple[int, int]
     assert seen["train"].any()
     assert seen["test"].any()
     assert not (seen["train"] & seen["test"]).any()
+
+
+def test_the_declaration_is_aligned_in_german_and_tahitian(cache: Path) -> None:
+    folder = packaged.ensure("udhr-deu-tah", cache)
+    lines = (folder / "train.tsv").read_text().splitlines()
+    pairs = [tuple(line.split("\t")) for line in lines[1:]]
+    assert (lines[0], len(pairs)) == ("source\ttarget", 101)
+    assert json.loads((folder / "info.json").read_text())["paragraphs"] == 58
+    assert ("Artikel 3", "'IRAVA TORU") in pairs
+    assert any(source.startswith("Niemand darf willkürlich seines Eigentums") for source, _ in pairs)
+    assert "ā" in pairs[2 + 30][1]
+    assert all(unicodedata.is_normalized("NFC", text) for pair in pairs for text in pair)
+
+
+def test_declarations_that_do_not_match_are_refused() -> None:
+    page = "<h1>t</h1><header><h2>h</h2><p>a.</p><p>b.</p></header>"
+    with pytest.raises(packaged.Unavailable, match="cannot be aligned"):
+        udhr.aligned(page, page)
 
 
 @pytest.mark.parametrize("name", packaged.NAMES)

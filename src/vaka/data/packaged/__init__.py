@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vaka.data.packaged import fashion_mnist, mnist, photo_patches
+from vaka.data.packaged import fashion_mnist, mnist, photo_patches, udhr
 from vaka.data.packaged.recipe import Recipe, Unavailable
 
 __all__ = ["NAMES", "Recipe", "Unavailable", "ensure", "folder_of", "locked", "recipe_for"]
@@ -18,6 +18,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "mnist": mnist.recipe,
     "fashion-mnist": lambda: fashion_mnist.RECIPE,
     "photo-patches": lambda: photo_patches.RECIPE,
+    "udhr-deu-tah": lambda: udhr.RECIPE,
 }
 NAMES = tuple(RECIPES)
 
@@ -71,7 +72,7 @@ def _build(made: Recipe, name: str, folder: Path, say: Callable[[str], None]) ->
         (built / "info.json").write_text(json.dumps({"name": name, "version": made.version} | info, indent=2))
         built.rename(folder)
     counts = ", ".join(f"{count:,} {split}" for split, count in info["counts"].items())
-    say(f"{name}: {counts} images in {folder}")
+    say(f"{name}: {counts} {info.get('unit', 'images')} in {folder}")
 
 
 @contextmanager
