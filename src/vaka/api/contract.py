@@ -34,7 +34,7 @@ RUN_ENV = "VAKA_RUN"
 TERMINATION_LOG = "/dev/termination-log"
 """The trainer's last report; Kubernetes keeps 4096 bytes of it."""
 
-PACKAGED_DATASETS = ("mnist", "fashion-mnist", "photo-patches")
+PACKAGED_DATASETS = ("mnist", "fashion-mnist", "photo-patches", "udhr-deu-tah")
 
 EXIT_DATA = 65
 """The data set is broken: trying again cannot help (sysexits' EX_DATAERR)."""

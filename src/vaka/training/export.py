@@ -39,7 +39,7 @@ def write_onnx(graph: Graph, file: Path) -> None:
     outputs = [tensor.name for tensor in graph.signature.outputs]
     free = {t.name: _free(t) for t in (*graph.signature.inputs, *graph.signature.outputs)}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # deprecated, and what might depend on the example `check` tries out
         torch.onnx.export(
             graph.module.eval(),
             graph.example,

@@ -1,0 +1,103 @@
+"""Texts go in and come out, by every protocol; what is no text for the model is refused with the limit."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from vaka.artifacts.errors import BadInput
+from vaka.artifacts.runtime import predictor
+from vaka.data.text_pairs import TextPairs
+from vaka.models.architecture import Published
+from vaka.models.pipeline import Pipeline, pipeline
+from vaka.models.seq2seq.model import Coder
+from vaka.serving import v1
+from vaka.serving.predictor import Predictor
+
+
+@pytest.fixture(name="texts")
+def texts_fixture(published: Published) -> Pipeline:
+    return pipeline(published.manifest, published.folder)
+
+
+def given(*texts: Any) -> dict[str, Any]:
+    return {"text": np.array(texts, object)}
+
+
+def test_translations_are_those_of_the_graph(
+    published: Published, texts: Pipeline, language: Callable[[int, int], TextPairs]
+) -> None:
+    pairs = language(60, 20).validation
+    graph = predictor(published.folder / "model.onnx")
+    inputs, told = texts.encode(given(*pairs.sources[:-1], pairs.sources[-1].encode()))
+    outputs = texts.decode(graph(inputs), told)
+    assert (
+        outputs["translation"].tolist()
+        == Coder.of(published.manifest, published.folder).translated(graph, pairs)[0]
+    )
+    assert outputs["score"].dtype == np.float32
+    assert outputs["score"].max() < 0
+
+
+def test_spaces_and_composition_do_not_matter(texts: Pipeline) -> None:
+    one, other = (texts.encode(given(text))[0]["source"] for text in ("die große", " die  gro\u00dfe "))
+    assert (one == other).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("", r"input text\[1\] is empty: give a text of 1 to 60 characters"),
+        (" \n", r"input text\[1\] is empty"),
+        ("x" * 61, r"input text\[1\] has 61 characters: at most 60 are translated"),
+        ("字 " * 30, r"input text\[1\] has \d+ subwords: at most \d+ are translated"),
+        (b"\xff", r"input text\[1\] is not UTF-8"),
+    ],
+)
+def test_what_is_no_text_for_the_model_is_refused(texts: Pipeline, value: Any, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        texts.encode(given("der hund", value))
+
+
+def asked(model: Published, body: dict[str, Any]) -> list[Any]:
+    """Through the server's own parts, without HTTP."""
+    predictor = Predictor(model.folder / "model.onnx", model.manifest)
+    inputs = v1.decode(msgspec.json.encode(body), predictor.pipeline)
+    answer = v1.encode(predictor.predict(inputs), predictor.pipeline)
+    predictions: list[Any] = msgspec.json.decode(answer)["predictions"]
+    return predictions
+
+
+def test_the_server_translates_instances_and_named_ones(published: Published) -> None:
+    first, second = asked(published, {"instances": ["der hund", "die frau"]})
+    assert first.keys() == second.keys() == {"translation", "score"}
+    assert asked(published, {"instances": [{"text": "der hund"}]})[0]["translation"] == first["translation"]
+    assert asked(published, {"inputs": {"text": ["die frau"]}})[0]["translation"] == second["translation"]
+
+
+def test_more_texts_than_a_batch_are_translated_row_by_row(published: Published) -> None:
+    texts = ["der hund", "der große vogel sieht den mann"] * 20
+    found = [one["translation"] for one in asked(published, {"instances": texts})]
+    assert found == found[:2] * 20
+
+
+@pytest.mark.parametrize(
+    ("instance", "said"),
+    [("", "is empty"), (7, "BYTES are strings"), (["a", "b"], r"shape \[1, 2\]"), ({"txt": "a"}, "unknown")],
+)
+def test_the_server_refuses_what_is_no_text(published: Published, instance: Any, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        asked(published, {"instances": [instance]})
+
+
+def test_serving_needs_neither_torch_nor_sacrebleu(published: Published) -> None:
+    code = (
+        "import sys; from pathlib import Path; sys.modules['torch'] = sys.modules['sacrebleu'] = None\n"
+        "from vaka.artifacts.read import open_model; from vaka.models.pipeline import pipeline\n"
+        "folder = Path(sys.argv[1]); pipeline(open_model(folder), folder).example(1)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(published.folder)], check=True)
