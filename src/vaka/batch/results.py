@@ -46,7 +46,8 @@ class Runner:
 
     def _decoded(self, chunk: Chunk) -> list[Result]:
         if (columns := self._columns(chunk)) is not None:
-            return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            count = len(next(iter(columns.values())))
+            return [{name: column[i, ...] for name, column in columns.items()} for i in range(count)]
         return [self._one(row) for row in chunk.all()]
 
     def _columns(self, chunk: Chunk) -> dict[str, Array] | None:
@@ -78,7 +79,7 @@ class Runner:
         elif isinstance(row, dict):
             row = {name: row[name] for name in names if name in row}
         arrays = self.pipeline.instances([row], WHERE)
-        return {name: array[0] for name, array in arrays.items()}
+        return {name: array[0, ...] for name, array in arrays.items()}  # of texts, arrays too
 
     def _predict(self, rows: Sequence[Mapping[str, Array]]) -> list[Result]:
         """Together; where the model refuses that, by halves, until the row is found that it is about."""

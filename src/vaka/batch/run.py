@@ -19,6 +19,7 @@ from vaka.batch.errors import BatchError
 from vaka.batch.output import Output, Plan
 from vaka.batch.results import Runner
 from vaka.batch.source import open_source
+from vaka.models.pipeline import pipeline
 
 _PR_SET_PDEATHSIG = 1
 
@@ -65,8 +66,10 @@ class Batch:
         Raises:
             BatchError: there is no input, or the output holds results of something else.
         """
-        names = [tensor.name for tensor in open_model(model).signature.inputs]
-        source, target = open_source(inputs, names), Output(uri=output)
+        wanted = pipeline(open_model(model), model).signature.inputs
+        texts = [tensor.datatype for tensor in wanted] == ["BYTES"]
+        source = open_source(inputs, [tensor.name for tensor in wanted], texts=texts)
+        target = Output(uri=output)
         there = target.plan()
         plan = Plan(
             input=source.fingerprint,

@@ -20,14 +20,18 @@ STRIDE = 1000
 """Lines between two whose place is remembered."""
 
 
-def open_source(path: Path, inputs: Sequence[str]) -> Source:
-    """The source that a file or folder is, for a model of these inputs; BatchError where it is none."""
+def open_source(path: Path, inputs: Sequence[str], *, texts: bool = False) -> Source:
+    """The source that a file or folder is, for a model of these inputs; BatchError where it is none.
+
+    Args:
+        texts: whether the model's one input is text.
+    """
     if not path.exists():
         raise BatchError(f"{path}: there is no such file or folder")
     files = [p for p in sorted(path.rglob("*")) if p.is_file()] if path.is_dir() else [path]
     files = [p for p in files if not p.name.startswith((".", "_"))]
     kinds: list[tuple[tuple[str, ...], Callable[[], Source]]] = [
-        (TABLES, lambda: Table.of(path, files, inputs)),
+        (TABLES, lambda: Table.of(path, files, inputs, texts=texts)),
         (LINES, lambda: Lines.of(path, files)),
         (SINGLE, lambda: Files.of(path, files)),
     ]

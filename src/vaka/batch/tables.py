@@ -29,9 +29,11 @@ class Table:
     inputs: Sequence[str]
     """The columns that are read for the model."""
     has_ids: bool
+    texts: bool
+    """Whether the model's one input is text: then a text is what it says, and no JSON."""
 
     @classmethod
-    def of(cls, root: Path, files: Sequence[Path], inputs: Sequence[str]) -> "Table":
+    def of(cls, root: Path, files: Sequence[Path], inputs: Sequence[str], *, texts: bool = False) -> "Table":
         """The table for a model with these inputs; BatchError where it has no columns for them."""
         import pyarrow as pa
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -54,6 +56,7 @@ class Table:
             fingerprint=fingerprint_of(root, files),
             inputs=_columns_for(inputs, names[0], root),
             has_ids=ID in names[0],
+            texts=texts,
         )
 
     @property
@@ -89,7 +92,9 @@ class Table:
             return Chunk(start=start, ids=ids, rows=table.select(self.inputs).to_pylist())
         if columns:
             return Chunk(start=start, ids=ids, columns={"": columns[self.inputs[0]]})
-        return Chunk(start=start, ids=ids, rows=[_whole(v) for v in table[self.inputs[0]].to_pylist()])
+        return Chunk(
+            start=start, ids=ids, rows=[_whole(v, self.texts) for v in table[self.inputs[0]].to_pylist()]
+        )
 
 
 def _columns_for(inputs: Sequence[str], names: Sequence[str], root: Path) -> Sequence[str]:
@@ -115,13 +120,13 @@ def _row_group(file: Path, group: int, columns: tuple[str, ...]) -> "pa.Table":
         return opened.read_row_group(group, list(columns))
 
 
-def _whole(value: Any) -> Any:
-    """An instance as people put it into one column: a picture's bytes, also in a struct, or JSON text."""
+def _whole(value: Any, is_text: bool) -> Any:
+    """An instance as people put it into one column: a text, a picture's bytes, also in a struct, or JSON."""
     if value is None:
         return ValueError("the instance is null")
     if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
         return value["bytes"]
-    return decoded(value.encode()) if isinstance(value, str) else value
+    return decoded(value.encode()) if isinstance(value, str) and not is_text else value
 
 
 def _is_list(kind: "pa.DataType") -> bool:

@@ -1,7 +1,7 @@
 """Subwords by byte-pair encoding (Sennrich et al. 2016), one vocabulary for source and target.
 
 From little text it makes shorter sequences than sentencepiece's unigram model: of two declarations of human
-rights 8,000 subwords instead of 9,900.
+rights 8,000 subwords instead of 9,900, and 5,600 where apostrophes may stand within a subword.
 """
 
 import io
@@ -35,6 +35,7 @@ class Vocabulary:
             vocab_size=max(size, characters),
             hard_vocab_limit=False,
             model_type="bpe",
+            split_by_unicode_script=False,  # a glottal stop is a sign of its own script within a word
             character_coverage=1.0,
             normalization_rule_name="identity",
             max_sentence_length=_LONGEST_LINE,

@@ -3,14 +3,18 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vaka.artifacts.errors import BadInput
 from vaka.artifacts.runtime import predictor
+from vaka.batch.run import Batch, Shard, run
 from vaka.data.text_pairs import TextPairs
 from vaka.models.architecture import Published
 from vaka.models.pipeline import Pipeline, pipeline
@@ -101,3 +105,20 @@ def test_serving_needs_neither_torch_nor_sacrebleu(published: Published) -> None
         "folder = Path(sys.argv[1]); pipeline(open_model(folder), folder).example(1)"
     )
     subprocess.run([sys.executable, "-c", code, str(published.folder)], check=True)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_whole_table_is_translated(published: Published, tmp_path: Path, kind: str) -> None:
+    texts = ["der hund", "", "die frau"]
+    file = tmp_path / f"texts.{kind}"
+    if kind == "jsonl":
+        file.write_bytes(b"\n".join(msgspec.json.encode({"text": text}) for text in texts))
+    else:
+        pq.write_table(pa.table({"text": texts}), file)
+    out = (tmp_path / "out").as_uri()
+    batch = Batch.of(model=published.folder, inputs=file, output=out, rows_per_part=None, batch_size=8)
+    run(batch, shard=Shard(), processes=1)
+    rows = pq.read_table(tmp_path / "out").to_pylist()
+    wanted = asked(published, {"instances": ["der hund", "die frau"]})
+    assert [row["translation"] for row in rows] == [wanted[0]["translation"], None, wanted[1]["translation"]]
+    assert "is empty" in rows[1]["error"]
