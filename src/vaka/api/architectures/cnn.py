@@ -1,6 +1,6 @@
 """Convolutional image classifier."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -11,8 +11,17 @@ class CNN(Hyperparameters, frozen=True):
     """Settings of the image classifier."""
 
     label_smoothing: Fraction = 0.1
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: the fewer pictures a class has, the more each counts, so that all classes count alike."""
+    mixup: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    """How much pairs of pictures and their classes are blended: alpha of Zhang et al. 2018; 0: not at all."""
     augment: bool = True
+    mirror: bool | None = None
+    """Whether augmentation may mirror pictures; not said: those in colour only."""
     width: Annotated[int, Meta(ge=4, le=512)] = 32
+    """Channels of the first of three stages; the others have two and four times as many."""
+    depth: Annotated[int, Meta(ge=1, le=16)] = 1
+    """Residual blocks of each stage."""
 
 
 HYPERPARAMETERS = CNN

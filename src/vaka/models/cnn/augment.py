@@ -1,7 +1,7 @@
 """Augmentation of image batches as tensors: one random warp per picture, all on the batch's device."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -28,8 +28,10 @@ COLOUR = Augmentation(rotation=8, scale=0.12, shift=0.1, contrast=0.2, mirrored=
 """Photos."""
 
 
-def augmentation_for(channels: int) -> Augmentation:
-    return COLOUR if channels == 3 else GREY
+def augmentation_for(channels: int, mirror: bool | None = None) -> Augmentation:
+    """What suits pictures of that many channels; `mirror` says it where it is known better."""
+    usual = COLOUR if channels == 3 else GREY
+    return usual if mirror is None else replace(usual, mirrored=mirror)
 
 
 class Draws:
@@ -38,7 +40,7 @@ class Draws:
     All processes draw the same, so that the pictures do not depend on how many processes there are.
     """
 
-    def __init__(self, random: Generator, total: int, own: slice = slice(None)) -> None:
+    def __init__(self, random: Generator, total: int, own: slice | Tensor = slice(None)) -> None:
         self._random = random
         self._total = total
         self._own = own

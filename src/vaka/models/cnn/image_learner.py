@@ -1,5 +1,6 @@
 """A training run of the image classifier: which images come at which step, the loss, the measures."""
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
@@ -41,7 +42,8 @@ class ImageLearner:
         self.data = data
         self._hyper = hyper
         self._device = device
-        self._augmentation = augmentation_for(data.train.shape.channels)
+        self._augmentation = augmentation_for(data.train.shape.channels, hyper.mirror)
+        self._targets = class_targets(data, hyper).to(device)
         self._random = Generator(device)
         self._order = Order(len(data.train), hyper.seed)
         self.samples_per_step = min(hyper.batch_size, len(data.train))
@@ -54,13 +56,11 @@ class ImageLearner:
         self.pieces = hyper.accumulate_steps
 
     def loss(self, step: int, piece: int = 0) -> Tensor:
-        """Cross-entropy with smoothed labels (Szegedy et al. 2016) on the images of this piece of a step."""
-        images, labels = self._batch(step, piece)
+        """Cross-entropy on the images of this piece of a step."""
+        images, targets = self._batch(step, piece)
         with autocast(self._device):
             logits = self.replica(images)
-        smoothing = self._hyper.label_smoothing
-        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-        return loss * (len(labels) / self.samples_per_step)
+        return functional.cross_entropy(logits.float(), targets, reduction="sum") / self.samples_per_step
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> Metrics:
@@ -103,27 +103,61 @@ class ImageLearner:
         return evaluation.samples(self.data)
 
     def _batch(self, step: int, piece: int) -> tuple[Tensor, Tensor]:
+        """Images [n, channels, h, w] and what is to be said of them [n, classes]."""
+        batch = self.samples_per_step
+        places = torch.arange(batch)[self.part.slice(batch, piece, self.pieces)]
+        images, targets = self._samples(step, places)
+        if self._hyper.mixup:
+            others, theirs = self._samples(step, batch - 1 - places)
+            share = mixup_shares(self._hyper.mixup, mixed(self._hyper.seed, step), batch)[places]
+            share = share.to(self._device)[:, None]
+            targets = theirs.lerp(targets, share)
+            images = others.lerp(images, share[..., None, None])
+        return images.contiguous(memory_format=torch.channels_last), targets
+
+    def _samples(self, step: int, places: Tensor) -> tuple[Tensor, Tensor]:
+        """The samples at these places of a step's batch: the same whatever others are asked for."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        start = place * self.samples_per_step
-        own = self.part.slice(self.samples_per_step, piece, self.pieces)
-        chosen = self._order.of(epoch)[start : start + self.samples_per_step][own]
+        chosen = self._order.of(epoch)[place * self.samples_per_step + places]
         images = self._images(torch.from_numpy(self.data.train.pixels)[chosen])
         if self._hyper.augment:
             self._random.manual_seed(mixed(self._hyper.seed, step))
-            draws = Draws(self._random, self.samples_per_step, own)
-            images = augment(images, self._augmentation, draws)
-        labels = torch.from_numpy(self.data.train.labels)[chosen].to(self._device)
-        return images.contiguous(memory_format=torch.channels_last), labels
+            images = augment(images, self._augmentation, Draws(self._random, self.samples_per_step, places))
+        return images, self._targets[torch.from_numpy(self.data.train.labels)[chosen]]
 
     def _images(self, pixels: Tensor) -> Tensor:
         return pixels.to(self._device).float()
 
 
+def class_targets(data: Dataset, hyper: CNN) -> Tensor:
+    """FP32 [classes, classes]: what the network shall say of an image of each class, times its weight.
+
+    With label smoothing (Szegedy et al. 2016), a part of the certainty goes to all classes alike.
+    """
+    classes, smoothing = len(data.classes), hyper.label_smoothing
+    targets = (1 - smoothing) * torch.eye(classes) + smoothing / classes
+    if hyper.class_weights == "none":
+        return targets
+    counts = torch.from_numpy(np.bincount(data.train.labels, minlength=classes))
+    return targets * (len(data.train) / (counts > 0).sum() / counts.clamp(min=1))[:, None]
+
+
+def mixup_shares(alpha: float, seed: int, samples: int) -> Tensor:
+    """FP32 [samples]: how much of each sample's blend is its own, of the distribution Beta(alpha, alpha)."""
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, samples).astype(np.float32))
+
+
 def _network(data: Dataset, hyper: CNN) -> ConvNet:
     shape = data.train.shape
     mean, std = _statistics(data.train)
-    shorter = min(shape.height, shape.width)
-    return ConvNet(classes=len(data.classes), width=hyper.width, shorter_side=shorter, mean=mean, std=std)
+    return ConvNet(
+        classes=len(data.classes),
+        width=hyper.width,
+        depth=hyper.depth,
+        shorter_side=min(shape.height, shape.width),
+        mean=mean,
+        std=std,
+    )
 
 
 def _statistics(images: Images) -> tuple[list[float], list[float]]:

@@ -7,15 +7,18 @@ from torch import Tensor, nn
 
 LARGEST_INNER_SIDE = 40
 """Larger pictures are halved until their shorter side fits: features need no more resolution than this."""
+STAGES = (1, 2, 4)
+"""Each at half the size of the one before, and so many times `width` channels wide."""
 
 
-def conv_block(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution, batch norm, ReLU (Simonyan and Zisserman 2015; Ioffe and Szegedy 2015)."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+def conv_block(inputs: int, outputs: int, *, stride: int = 1, pool: bool = False) -> nn.Sequential:
+    """3x3 convolution, batch norm, ReLU (Simonyan and Zisserman 2015; Ioffe and Szegedy 2015).
+
+    Pooling comes right after the convolution, so that what follows has a quarter to do.
+    """
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)]
+    layers += [nn.MaxPool2d(2)] if pool else []
+    return nn.Sequential(*layers, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class Normalize(nn.Module):
@@ -48,8 +51,8 @@ class Residual(nn.Module):
 class ConvNet(nn.Module):
     """Raw images FP32 [n, channels, h, w] of 0..255 to logits [n, classes].
 
-    `width` channels at a half, twice as many at a quarter of the size; most of the work is done where the
-    maps are small. Global average pooling makes the head independent of the size.
+    Three stages of `depth` residual blocks, at a half, a quarter and an eighth of the size: most weights are
+    where the maps are smallest and cost least. Global average pooling makes the head independent of the size.
     """
 
     def __init__(
@@ -57,20 +60,25 @@ class ConvNet(nn.Module):
         *,
         classes: int,
         width: int,
+        depth: int,
         shorter_side: int,
         mean: Sequence[float],
         std: Sequence[float],
     ) -> None:
         super().__init__()
         self.normalize = Normalize(mean, std)
-        layers: list[nn.Module] = [conv_block(len(mean), width)]
+        layers: list[nn.Module] = [conv_block(len(mean), width, pool=True)]
         while shorter_side > LARGEST_INNER_SIDE:
             layers.append(conv_block(width, width, stride=2))
             shorter_side //= 2
-        for channels in (width, 2 * width):
-            layers += [nn.MaxPool2d(2), Residual(channels), conv_block(channels, 2 * channels)]
+        channels = width
+        for times in STAGES:
+            if times > 1:
+                layers.append(conv_block(channels, times * width, stride=2))
+            channels = times * width
+            layers += [Residual(channels) for _ in range(depth)]
         self.features = nn.Sequential(*layers)
-        self.head = nn.Linear(4 * width, classes)
+        self.head = nn.Linear(channels, classes)
 
     def forward(self, image: Tensor) -> Tensor:
         features: Tensor = self.features(self.normalize(image))

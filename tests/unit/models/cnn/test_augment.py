@@ -40,13 +40,14 @@ def test_every_picture_is_changed_in_its_own_way() -> None:
     assert len({tuple(p.flatten().tolist()) for p in changed(same, GREY)}) == 8
 
 
-def test_only_photos_are_mirrored() -> None:
+def test_only_photos_are_mirrored_unless_it_is_said_otherwise() -> None:
     left = torch.zeros(200, 1, 16, 16)
     left[..., :4] = 255
     mirrored = changed(left, replace(NOTHING, mirrored=True))[..., -4:].mean((1, 2, 3)) > 200
     assert 60 < mirrored.sum() < 140
-    assert COLOUR.mirrored
-    assert not GREY.mirrored
+    assert [augmentation_for(channels).mirrored for channels in (1, 3)] == [False, True]
+    assert [augmentation_for(channels, mirror=True).mirrored for channels in (1, 3)] == [True, True]
+    assert not augmentation_for(3, mirror=False).mirrored
 
 
 def test_a_shift_moves_by_at_most_its_part_of_the_side() -> None:

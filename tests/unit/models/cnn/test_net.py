@@ -6,9 +6,9 @@ import torch
 from vaka.models.cnn.net import ConvNet
 
 
-def network(channels: int = 1, side: int = 28, width: int = 32) -> ConvNet:
-    statistics = [100.0] * channels
-    return ConvNet(classes=7, width=width, shorter_side=side, mean=statistics, std=statistics).eval()
+def network(channels: int = 1, side: int = 28, width: int = 32, depth: int = 1) -> ConvNet:
+    same = [100.0] * channels
+    return ConvNet(classes=7, width=width, depth=depth, shorter_side=side, mean=same, std=same).eval()
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,18 @@ def test_any_size_gives_logits(channels: int, height: int, width: int) -> None:
     assert net(torch.rand(2, channels, height, width) * 255).shape == (2, 7)
 
 
+def weights(net: ConvNet) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
 @pytest.mark.parametrize("side", [8, 28, 224])
-def test_it_has_less_than_half_a_million_weights(side: int) -> None:
-    assert sum(p.numel() for p in network(3, side).parameters()) < 500_000
+def test_it_has_about_half_a_million_weights(side: int) -> None:
+    assert 480_000 < weights(network(3, side)) < 520_000
+
+
+def test_depth_adds_a_block_to_each_stage() -> None:
+    assert 2 * weights(network(depth=2)) == weights(network(depth=1)) + weights(network(depth=3))
+    assert network(width=8, depth=3)(torch.rand(2, 1, 8, 8)).shape == (2, 7)
 
 
 def test_raw_values_are_normalised_inside() -> None:
