@@ -149,7 +149,7 @@ def mixup_shares(alpha: float, seed: int, samples: int) -> Tensor:
 
 def _network(data: Dataset, hyper: CNN) -> ConvNet:
     shape = data.train.shape
-    mean, std = _statistics(data.train)
+    mean, std = statistics(data.train)
     return ConvNet(
         classes=len(data.classes),
         width=hyper.width,
@@ -160,9 +160,17 @@ def _network(data: Dataset, hyper: CNN) -> ConvNet:
     )
 
 
-def _statistics(images: Images) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel; a constant channel counts as one of deviation 1."""
-    values = images.pixels
-    mean = values.mean(axis=(0, 2, 3), dtype=float)
-    std = values.std(axis=(0, 2, 3), dtype=float)
-    return mean.tolist(), [deviation or 1.0 for deviation in std.tolist()]
+def statistics(images: Images) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel; a constant channel counts as one of deviation 1.
+
+    By counting how often there is each of the 256 values, for in floating point images need eight times
+    the memory.
+    """
+    counts = np.zeros((images.shape.channels, 256), np.int64)
+    for image in images.pixels:
+        counts += [np.bincount(channel.ravel(), minlength=256) for channel in image]
+    values, number = np.arange(256), counts.sum(1)
+    mean = counts @ values / number
+    square = counts @ values**2 / number
+    deviations = np.sqrt(np.maximum(square - mean**2, 0))
+    return mean.tolist(), [deviation or 1.0 for deviation in deviations.tolist()]

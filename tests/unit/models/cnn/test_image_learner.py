@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from vaka.api.architectures.cnn import CNN
 from vaka.data.dataset import Dataset, Images
-from vaka.models.cnn.image_learner import ImageLearner, class_targets, mixup_shares
+from vaka.models.cnn.image_learner import ImageLearner, class_targets, mixup_shares, statistics
 
 
 def dataset(count: int = 50, channels: int = 1) -> Dataset:
@@ -47,6 +47,13 @@ def test_the_graph_ends_with_probabilities_and_says_what_it_takes() -> None:
     assert graph.signature.inputs[0].shape == [-1, 1, 12, 12]
     assert graph.signature.outputs[0].shape == [-1, 2]
     assert graph.labels == ["a", "b"]
+
+
+def test_statistics_are_those_of_all_values_of_a_channel() -> None:
+    images = dataset(channels=3).train
+    mean, deviation = statistics(images)
+    assert mean == pytest.approx(images.pixels.mean((0, 2, 3)))
+    assert deviation == pytest.approx(images.pixels.std((0, 2, 3)))
 
 
 def test_a_constant_channel_is_no_division_by_zero() -> None:
