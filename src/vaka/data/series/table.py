@@ -1,0 +1,80 @@
+"""Columns of CSV and Parquet files."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaka.data.dataset import DatasetError
+
+SUFFIXES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+_MISSING = frozenset({"", ".", "na", "n/a", "nan", "null", "none", "-", "#n/a"})
+Columns = dict[str, list[Any]]
+"""Texts, numbers or times by the name of their column; None where there is nothing."""
+
+
+def read_table(file: Path, form: str) -> Columns:
+    """All columns of a file, in its order of rows; DatasetError says what is wrong."""
+    kind = SUFFIXES.get(file.suffix.lower(), "csv") if form == "auto" else form
+    columns = _parquet(file) if kind == "parquet" else _csv(file)
+    if len(columns) < 2 or not next(iter(columns.values())):
+        raise DatasetError(file, f"needs a time column, another one and rows: it has {', '.join(columns)}")
+    return columns
+
+
+def _csv(file: Path) -> Columns:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            head = stream.readline()
+            stream.seek(0)
+            separator = max(",;\t", key=head.count)
+            rows = [row for row in csv.reader(stream, delimiter=separator) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(file, f"cannot be read as CSV: {error}") from error
+    if not rows:
+        raise DatasetError(file, "is empty")
+    names = [name.strip() for name in rows[0]]
+    if len(set(names)) < len(names):
+        raise DatasetError(file, f"has two columns of one name: {', '.join(names)}")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(names):
+            raise DatasetError(file, f"row {number} has {len(row)} fields, the header {len(names)}")
+    cells = zip(*rows[1:], strict=True)
+    return {name: [_cell(text) for text in column] for name, column in zip(names, cells, strict=False)}
+
+
+def _cell(text: str) -> str | None:
+    text = text.strip()
+    return None if text.lower() in _MISSING else text
+
+
+def _parquet(file: Path) -> Columns:
+    try:
+        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise DatasetError(file, "needs pyarrow to be read: pip install pyarrow, or give CSV") from error
+    try:
+        table = pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(file, f"cannot be read as Parquet: {error}") from error
+    return {name: table[name].to_pylist() for name in table.column_names}
+
+
+def numbers(values: Sequence[Any], name: str, file: Path) -> NDArray[np.float64]:
+    """A column as FP64, NaN where there is nothing; DatasetError names the row that is no number."""
+    found = np.full(len(values), np.nan)
+    for place, value in enumerate(values):
+        if value is None:
+            continue
+        try:
+            found[place] = float(value)
+        except (TypeError, ValueError):
+            told = f"row {place + 2}: {name} is {value!r}, which is no number"
+            raise DatasetError(file, told) from None
+        if np.isinf(found[place]):
+            raise DatasetError(file, f"row {place + 2}: {name} is {value!r}, which is not finite")
+    return found

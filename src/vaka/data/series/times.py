@@ -1,0 +1,67 @@
+"""Texts to times: those that can only be understood in one way."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from vaka.data.series.frequency import Times
+
+_FORMATS = (
+    *("%Y-%m", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y.%m.%d", "%d.%m.%Y", "%d.%m.%Y %H:%M"),
+    *("%b %d, %Y", "%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%b-%d-%Y", "%Y-%b"),
+)
+_EITHER = (
+    ("%m/%d/%Y", "%d/%m/%Y"),
+    ("%m/%d/%y", "%d/%m/%y"),
+    ("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"),
+    ("%m-%d-%Y", "%d-%m-%Y"),
+)
+"""American and other orders: one of them must be impossible."""
+
+
+def parse_times(texts: Sequence[str], form: str | None = None) -> Times:
+    """UTC times of texts; a time zone is converted, and without one UTC is meant.
+
+    Args:
+        form: a format as for strptime; None tries ISO 8601 and what else is common.
+
+    Raises:
+        ValueError: a text is no time, or may be one of two.
+    """
+    if form:
+        return _array([_parsed(text, form) for text in texts])
+    if (found := _tried(texts, None)) is not None:
+        return found
+    for one in _FORMATS:
+        if (found := _tried(texts, one)) is not None:
+            return found
+    for pair in _EITHER:
+        both = [times for form in pair if (times := _tried(texts, form)) is not None]
+        if len(both) == 2 and (both[0] != both[1]).any():
+            raise ValueError(f"{texts[0]!r} may be {' or '.join(pair)}: say which in timeFormat")
+        if both:
+            return both[0]
+    bad = next((text for text in texts if _tried([text], None) is None), texts[0])
+    raise ValueError(f"{bad!r} is no time in ISO 8601: give timeFormat, as for strptime")
+
+
+def _tried(texts: Sequence[str], form: str | None) -> Times | None:
+    try:
+        return _array([_parsed(text, form) for text in texts])
+    except ValueError:
+        return None
+
+
+def _parsed(text: str, form: str | None) -> datetime:
+    text = text.strip()
+    if form:
+        return datetime.strptime(text, form)
+    if len(text) == 4 and text.isdecimal():
+        return datetime(int(text), 1, 1)
+    return datetime.fromisoformat(text)
+
+
+def _array(times: Sequence[datetime]) -> Times:
+    naive = [t.astimezone(UTC).replace(tzinfo=None) if t.tzinfo else t for t in times]
+    return np.array(naive, "datetime64[s]")

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+
+from vaka.data.series.times import parse_times
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2019-03-01", "20190301", "2019-03", "01.03.2019", "Mar 01, 2019", "01-Mar-19", "2019-03-01T00:00:00Z"],
+)
+def test_common_ways_to_write_a_day_are_read(text: str) -> None:
+    assert parse_times([text])[0] == np.datetime64("2019-03-01")
+
+
+def test_time_zones_are_converted() -> None:
+    assert parse_times(["2019-03-01T01:00:00+02:00"])[0] == np.datetime64("2019-02-28T23:00")
+
+
+def test_what_may_be_day_or_month_is_refused_until_one_is_impossible() -> None:
+    with pytest.raises(ValueError, match=r"'1/2/2019' may be %m/%d/%Y or %d/%m/%Y: say which in timeFormat"):
+        parse_times(["1/2/2019", "2/3/2019"])
+    assert parse_times(["1/2/2019", "1/31/2019"])[0] == np.datetime64("2019-01-02")
+    assert parse_times(["1/2/2019"], "%d/%m/%Y")[0] == np.datetime64("2019-02-01")
+
+
+def test_what_is_no_time_is_named() -> None:
+    with pytest.raises(ValueError, match="'yesterday' is no time in ISO 8601: give timeFormat"):
+        parse_times(["2019-03-01", "yesterday"])
