@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vaka.api.architectures.lstm import SeriesOptions
 from vaka.data import idx, packaged
 from vaka.data.packaged import mnist, photo_patches, recipe, udhr
+from vaka.data.series import read as read_series
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +93,13 @@ def test_declarations_that_do_not_match_are_refused() -> None:
     page = "<h1>t</h1><header><h2>h</h2><p>a.</p><p>b.</p></header>"
     with pytest.raises(packaged.Unavailable, match="cannot be aligned"):
         udhr.aligned(page, page)
+
+
+def test_wti_is_every_price_that_there_was(cache: Path) -> None:
+    series = read_series(packaged.ensure("wti", cache), SeriesOptions())
+    assert (len(series), str(series.frequency)) == (8_321, "B")
+    assert [str(time)[:10] for time in series.times[[0, -1]]] == ["1986-01-02", "2019-01-03"]
+    assert series.values[[0, -1], 0].tolist() == [25.56, 46.92]
 
 
 @pytest.mark.parametrize("name", packaged.NAMES)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vaka.data.packaged import fashion_mnist, mnist, photo_patches, udhr
+from vaka.data.packaged import fashion_mnist, mnist, photo_patches, udhr, wti
 from vaka.data.packaged.recipe import Recipe, Unavailable
 
 __all__ = ["NAMES", "Recipe", "Unavailable", "ensure", "folder_of", "locked", "recipe_for"]
@@ -19,6 +19,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "fashion-mnist": lambda: fashion_mnist.RECIPE,
     "photo-patches": lambda: photo_patches.RECIPE,
     "udhr-deu-tah": lambda: udhr.RECIPE,
+    "wti": lambda: wti.RECIPE,
 }
 NAMES = tuple(RECIPES)
 
