@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -94,6 +95,45 @@ class Models:
             image=ImageInput(height=height, width=width, channels=channels),
             labels=["dark", "bright"],
             metrics={"accuracy": 1.0},
+            files={"model.onnx": file},
+        )
+        (folder / "manifest.json").write_bytes(encode(manifest))
+        return folder
+
+    @staticmethod
+    def forecaster(folder: Path, **options: Any) -> Path:
+        """A model folder that forecasts 3 steps of 4 values: the last three again, one below and above."""
+        folder.mkdir(parents=True, exist_ok=True)
+        said = {
+            **{"context": 4, "horizon": 3, "quantiles": [0.1, 0.5, 0.9], "frequency": "B", "holidays": []},
+            **{"season": 0, "targets": ["price"], "observed": [], "known": [], "positive": False},
+        } | options
+        around = numpy_helper.from_array(np.array([-1.0, 0, 1]), "around")
+        constants = [
+            numpy_helper.from_array(np.array(v), n) for n, v in (("newest", [1, 2, 3]), ("three", [3]))
+        ]
+        nodes = [
+            helper.make_node("Gather", ["past", "newest"], ["mean"], axis=1),
+            helper.make_node("Unsqueeze", ["mean", "three"], ["column"]),
+            helper.make_node("Add", ["column", "around"], ["quantiles"]),
+        ]
+        shapes = {"past": [-1, 4, 1], "mean": [-1, 3, 1], "quantiles": [-1, 3, 1, 3]}
+        given = {n: info(n, TensorProto.DOUBLE, ["n", *shape[1:]]) for n, shape in shapes.items()}
+        graph = _save(
+            helper.make_graph(
+                nodes, "g", [given["past"]], [given["mean"], given["quantiles"]], [around, *constants]
+            ),
+            folder / "model.onnx",
+        )
+        past, *outputs = (Tensor(name=n, datatype="FP64", shape=shape) for n, shape in shapes.items())
+        file = File(sha256=digest_at(graph).removeprefix("sha256:"), size=graph.stat().st_size)
+        manifest = Manifest(
+            name="prices",
+            architecture="lstm",
+            task="time-series-forecasting",
+            signature=Signature(inputs=[past], outputs=outputs),
+            labels=["price"],
+            options=said,
             files={"model.onnx": file},
         )
         (folder / "manifest.json").write_bytes(encode(manifest))

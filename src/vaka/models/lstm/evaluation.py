@@ -1,0 +1,107 @@
+"""How good a forecaster is, on any series with its columns."""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from vaka.api.architectures.lstm import SeriesOptions
+from vaka.api.dataset import DatasetSpec
+from vaka.artifacts.manifest import Manifest
+from vaka.artifacts.runtime import Predict
+from vaka.data.archive import SUFFIXES, unpack
+from vaka.data.dataset import DatasetError
+from vaka.data.series import Series
+from vaka.data.series import read as read_series
+from vaka.data.series.times import parse_times
+from vaka.models.architecture import Evaluation, Inputs, Metrics, Published
+from vaka.models.lstm.rolling import Known, inputs_at, roll
+from vaka.models.lstm.windows import Windows, spread_out
+
+SAMPLES = 256
+SHOWN = (1, 5, 20)
+"""Steps ahead that are told one by one, beside the last."""
+
+
+def evaluate(predict: Predict, model: Published, source: Path, options: Evaluation) -> dict[str, Any]:
+    """Rolling origins from `start` on, or else over all that the model has not learned from."""
+    manifest = model.manifest
+    known = Known.of(manifest.options)
+    horizon = options.horizon or known.horizon
+    if not 1 <= horizon <= known.horizon:
+        raise DatasetError(source, f"horizon is {horizon}: the model forecasts 1 to {known.horizon} steps")
+    series = series_for(manifest, source, options.options, options.format, options.scratch)
+    begin = _begin(series, manifest, options.start, source)
+    if len(series) - max(begin, known.context) < horizon:
+        told = f"has {len(series) - begin:,} values from {series.times[min(begin, len(series) - 1)]} on"
+        raise DatasetError(
+            source, f"{told}, and {known.context} must lie before: {horizon} are forecast at once"
+        )
+    started = perf_counter()
+    rolled = roll(predict, known, series, begin, horizon)
+    seconds = perf_counter() - started
+    steps = sorted({step for step in SHOWN if step < horizon} | {horizon})
+    return {
+        "horizon": horizon,
+        "start": str(series.times[rolled.origins[0] + 1]),
+        "end": str(series.times[rolled.origins[-1] + horizon]),
+        **rolled.metrics(),
+        **{f"step{step}": rolled.metrics(step) for step in steps},
+        "baselines": {
+            f"{name}Mae": float(e.mean()) for name, e in rolled.absolute.items() if name != "model"
+        },
+        "count": len(rolled.origins),
+        "samplesPerSecond": len(rolled.origins) / seconds,
+        "notes": list(series.notes),
+    }
+
+
+def calibration(
+    model: Published, source: Path, spec: DatasetSpec, scratch: Path
+) -> tuple[list[Inputs], Callable[[Predict], Metrics]]:
+    """Windows of what the model learned from, and its measures on the rest."""
+    manifest, known = model.manifest, Known.of(model.manifest.options)
+    own = msgspec.convert(spec.options, SeriesOptions)
+    series = series_for(manifest, source, own, spec.format, scratch)
+    begin = _begin(series, manifest, None, source)
+    windows = Windows(series=series, context=known.context, horizon=known.horizon)
+    chosen = spread_out(windows.origins(0, max(begin, known.context + known.horizon)), SAMPLES)
+    samples: list[Inputs] = [inputs_at(windows, chosen[i : i + 1]) for i in range(len(chosen))]
+    return samples, lambda predict: roll(predict, known, series, begin).metrics()
+
+
+def series_for(manifest: Manifest, source: Path, options: SeriesOptions, form: str, scratch: Path) -> Series:
+    """A series with the model's columns and frequency, where nothing else is said of them."""
+    said = manifest.options
+    own = msgspec.structs.replace(
+        options,
+        targets=options.targets or said["targets"],
+        observed=options.observed or said["observed"],
+        known=options.known or said["known"],
+        frequency=options.frequency or said["frequency"],
+        holidays=options.holidays or said["holidays"],
+    )
+    series = read_series(unpacked(source, scratch), own, form)
+    if said["positive"] and (series.values[:, : len(series.targets)] <= 0).any():
+        raise DatasetError(source, "has values that are not positive: the model forecasts logarithms")
+    return series
+
+
+def unpacked(source: Path, scratch: Path) -> Path:
+    """The source, or what an archive holds."""
+    return unpack(source, scratch) if source.name.lower().endswith(SUFFIXES) else source
+
+
+def _begin(series: Series, manifest: Manifest, start: str | None, source: Path) -> int:
+    """Place of the first value that is forecast."""
+    if start is not None:
+        try:
+            return int(np.searchsorted(series.times, parse_times([start])[0]))
+        except ValueError as error:
+            raise DatasetError(source, f"start: {error}") from error
+    learned = np.datetime64(manifest.options["learnedUntil"])
+    after = int(np.searchsorted(series.times, learned, side="right"))
+    return after if len(series) - after >= manifest.options["horizon"] else 0
