@@ -15,7 +15,7 @@ import vaka
 from vaka.api.contract import Report
 from vaka.artifacts.errors import BadInput
 from vaka.models.pipeline import Arrays, Pipeline
-from vaka.serving import bodies, openapi, v1, v2
+from vaka.serving import bodies, openapi, timeseries, v1, v2
 from vaka.serving.errors import BadRequest, NotReady, ServingError, UnknownPath, WrongMethod, refusal_of
 from vaka.serving.load import loading
 from vaka.serving.messages import Request, Response
@@ -96,6 +96,8 @@ class App:
     def _found(self, path: str) -> tuple[tuple[str, ...], Endpoint]:
         if endpoint := self._fixed.get(path):
             return READ, endpoint
+        if path == timeseries.PATH:
+            return POST, partial(self._measured, "v1", self._forecast, Named(""))
         if found := V1.fullmatch(path):
             named = Named(found["name"])
             if found["verb"]:
@@ -123,7 +125,7 @@ class App:
         self._metrics.begin()
         try:
             response = await work(named, request)
-            code = "200"
+            code = str(response.status)
         except (ServingError, BadInput) as error:
             response = answer_error(error)
             code = str(response.status)
@@ -158,6 +160,17 @@ class App:
             return _packed(request, body)
         headers = {v2.HEADER_LENGTH: str(header_length)}
         return _packed(request, body, content_type="application/octet-stream", headers=headers)
+
+    async def _forecast(self, _: Named, request: Request) -> Response:
+        """The body names the model."""
+        try:
+            asked = await _decoded(request, lambda request: timeseries.decode(self._body(request)))
+            holder = self._repository.find(asked.model)
+            model = timeseries.forecaster(holder.model.predictor.pipeline, asked.model)
+            outputs = await holder.infer(timeseries.inputs_of(asked, model))
+        except (ServingError, BadInput) as error:
+            return timeseries.refusal(error)
+        return _packed(request, timeseries.encode(asked, outputs, model))
 
     def _v2_inputs(self, request: Request) -> tuple[v2.InferRequest, dict[str, Any]]:
         declared = request.header(v2.HEADER_LENGTH.encode())
