@@ -99,9 +99,11 @@ def evaluate(model: Published, source: Path, asked: Evaluation) -> dict[str, Any
 
 
 def readable(result: dict[str, Any]) -> str:
-    """One measure a line."""
+    """One measure a line; tables, such as a confusion matrix, are for --json only."""
     lines = []
     for name, value in result.items():
+        if isinstance(value, list):
+            continue
         parts = value.items() if isinstance(value, dict) else [("", value)]
         for key, part in parts:
             lines.append(f"{f'{name} {key}':32}{part:.5g}" if isinstance(part, float) else f"{name:32}{part}")

@@ -67,6 +67,7 @@ def test_people_read_one_measure_a_line(
         ["perClassAccuracy", "dark", "1"],
         ["perClassAccuracy", "bright", "1"],
     ]
+    assert "confusionMatrix" not in {line.split()[0] for line in lines}
 
 
 @pytest.mark.parametrize(
