@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from vaka.data.dataset import ImageShape
 
@@ -16,6 +16,9 @@ SUFFIXES = (
     *(".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
 )
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "F")
+
+_ON_ITS_SIDE = (5, 6, 7, 8)
+"""Exif orientations that swap width and height."""
 
 
 class PictureError(Exception):
@@ -33,12 +36,24 @@ def decode(file: Path | BinaryIO, shape: ImageShape) -> NDArray[np.uint8]:
 
     PictureError where it is damaged.
     """
-    with _explained(), Image.open(file) as image:
-        upright = ImageOps.exif_transpose(_eight_bit(image)).convert("L" if shape.channels == 1 else "RGB")
+    upright = opened(file, shape.channels)
     if upright.size != (shape.width, shape.height):
         upright = upright.resize((shape.width, shape.height), Image.Resampling.BILINEAR)
     pixels = np.asarray(upright)
     return pixels[None] if shape.channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def opened(file: Path | BinaryIO, channels: int) -> Image.Image:
+    """An image, upright and grey or RGB, in its own size. PictureError where it is damaged."""
+    with _explained(), Image.open(file) as image:
+        return ImageOps.exif_transpose(_eight_bit(image)).convert("L" if channels == 1 else "RGB")
+
+
+def upright_size(file: Path | BinaryIO) -> tuple[int, int]:
+    """Width and height of an image file as it is seen, without decoding it."""
+    with _explained(), Image.open(file) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE
+        return (image.height, image.width) if turned else (image.width, image.height)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -1,0 +1,93 @@
+"""What the readers of detection data give: pictures with the boxes of their objects, split for training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaka.data.dataset import DatasetError, Split
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image file with its objects. Nothing of the image is in memory."""
+
+    file: Path
+    width: int
+    height: int
+    boxes: NDArray[np.float32]
+    """[k, 4] of left, top, right, bottom in pixels, inside of the picture, none of zero area."""
+    classes: NDArray[np.int64]
+    """[k], which index the class names."""
+    crowd: NDArray[np.bool_]
+    """[k]: the box holds many objects that nobody told apart. Not trained on, and no miss when measured."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a folder holds: see `vaka.data.dataset.Parts`."""
+
+    splits: Mapping[Split, list[Picture]]
+    classes: tuple[str, ...]
+    named: bool = True
+    notes: tuple[str, ...] = ()
+
+    def choose(self, split: str, source: Path) -> list[Picture]:
+        """One split's pictures, those of `all`, or by `auto` the best to measure with."""
+        if split == "all":
+            return [picture for pictures in self.splits.values() for picture in pictures]
+        order: tuple[Split, ...] = ("test", "validation", "train")
+        for name in order if split == "auto" else [name for name in order if name == split]:
+            if name in self.splits:
+                return self.splits[name]
+        raise DatasetError(source, f"has no {split} split: it has {', '.join(self.splits)}")
+
+
+@dataclass(frozen=True)
+class DetectionSet:
+    """Pictures to train on and others to measure with."""
+
+    train: list[Picture]
+    validation: list[Picture]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def divide(parts: Parts, folder: Path, *, validation_fraction: float, seed: int) -> DetectionSet:
+    """Training and validation pictures: the folder's own split, else a seeded one."""
+    train = parts.splits.get("train")
+    if not train:
+        raise DatasetError(folder, f"has only {' and '.join(parts.splits)} data: training needs train data")
+    if not any(len(picture.boxes) for picture in train):
+        raise DatasetError(folder, "has no box in its training data: there is nothing to find")
+    held_out = parts.splits.get("validation") or parts.splits.get("test")
+    if held_out:
+        return DetectionSet(train, held_out, parts.classes, parts.notes)
+    if len(train) < 2:
+        raise DatasetError(folder, "has one picture: training needs two, one of them to measure with")
+    order = np.random.default_rng(seed).permutation(len(train))
+    count = max(1, round(len(train) * validation_fraction))
+    note = f"no test split: {count:,} of {len(train):,} pictures are held out for validation"
+    rest, chosen = ([train[i] for i in sorted(part)] for part in (order[count:], order[:count]))
+    return DetectionSet(rest, chosen, parts.classes, (*parts.notes, note))
+
+
+def relabel(parts: Parts, classes: tuple[str, ...], folder: Path) -> Parts:
+    """The same pictures with classes that index `classes`, by name where the data set names its classes."""
+    used = sorted({int(i) for pictures in parts.splits.values() for p in pictures for i in p.classes})
+    if not parts.named:
+        if used and used[-1] >= len(classes):
+            raise DatasetError(folder, f"has class {used[-1]}: the model knows 0 to {len(classes) - 1}")
+        return replace(parts, classes=classes)
+    place = {name: index for index, name in enumerate(classes)}
+    for name in (parts.classes[i] for i in used):
+        if name not in place:
+            raise DatasetError(folder, f"has class {name}: the model knows {', '.join(classes)}")
+    index = np.array([place.get(name, -1) for name in parts.classes], np.int64)
+    splits = {
+        split: [replace(picture, classes=index[picture.classes]) for picture in pictures]
+        for split, pictures in parts.splits.items()
+    }
+    return replace(parts, splits=splits, classes=classes)

@@ -1,0 +1,91 @@
+"""Pascal VOC's XML (Everingham et al. 2010): a file for each picture, pixels counted from 1, both ends in."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from vaka.data.dataset import DatasetError, Split
+from vaka.data.detection.boxes import Boxes
+from vaka.data.detection.dataset import Parts, Picture
+from vaka.data.detection.layout import WORDS, PictureFiles, split_of, visible
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def annotation_files(root: Path) -> list[Path]:
+    """XML files whose root element is `annotation`."""
+    return [file for file in visible(root, (".xml",)) if _parse(file).tag == "annotation"]
+
+
+def read(root: Path) -> Parts:
+    """All splits: of ImageSets/Main where there is such a folder, else by the folders' names."""
+    files = annotation_files(root)
+    if not files:
+        raise DatasetError(root, "has no VOC annotations: XML files of <annotation>, one for each picture")
+    listed = _listed(root)
+    parsed = {file: _parse(file) for file in files}
+    names = (_text(each, "name", file) for file, tree in parsed.items() for each in tree.iter("object"))
+    classes = tuple(sorted(set(names)))
+    pictures, boxes = PictureFiles(root), Boxes()
+    splits: dict[Split, list[Picture]] = {}
+    for file, tree in parsed.items():
+        split = listed.get(file.stem) if listed else split_of(file.parent, root) or "train"
+        if split:
+            splits.setdefault(split, []).append(_picture(file, tree, split, classes, pictures, boxes))
+    return Parts(splits, classes, notes=boxes.notes)
+
+
+def _listed(root: Path) -> dict[str, Split]:
+    """The split of each picture by the name that the lists of ImageSets/Main have."""
+    lists = [file for file in visible(root, (".txt",)) if file.parts[-3:-1] == ("ImageSets", "Main")]
+    return {
+        line.split()[0]: WORDS[file.stem]
+        for file in lists
+        if file.stem in WORDS
+        for line in file.read_text().splitlines()
+        if line.strip()
+    }
+
+
+def _parse(file: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(file).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise DatasetError(file, f"is no XML: {error}") from error
+
+
+def _text(element: ElementTree.Element, path: str, file: Path) -> str:
+    found = (element.findtext(path) or "").strip()
+    if not found:
+        raise DatasetError(file, f"has <{element.tag}> without {path}")
+    return found
+
+
+def _number(element: ElementTree.Element, path: str, file: Path) -> float:
+    text = _text(element, path, file)
+    try:
+        return float(text)
+    except ValueError:
+        raise DatasetError(file, f"{path} is {text!r}: it must be a number") from None
+
+
+def _picture(
+    file: Path,
+    tree: ElementTree.Element,
+    split: Split,
+    classes: tuple[str, ...],
+    pictures: PictureFiles,
+    boxes: Boxes,
+) -> Picture:
+    objects = list(tree.iter("object"))
+    corners = [[_number(each, f"bndbox/{name}", file) for name in _CORNERS] for each in objects]
+    size = tree.find("size")
+    told = (
+        tuple(int(_number(size, side, file)) for side in ("width", "height")) if size is not None else (0, 0)
+    )
+    return boxes.picture(
+        pictures.find(_text(tree, "filename", file), file, split),
+        file,
+        [(left - 1, top - 1, right, bottom) for left, top, right, bottom in corners],
+        [classes.index(_text(each, "name", file)) for each in objects],
+        size=(told[0], told[1]) if all(told) else None,
+    )

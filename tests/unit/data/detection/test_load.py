@@ -1,0 +1,78 @@
+"""The format is found by what there is, and training data is divided."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vaka.data.dataset import DatasetError
+from vaka.data.detection.dataset import divide
+from vaka.data.detection.load import read
+
+Write = Callable[..., Path]
+
+
+def labelled(picture: Write, folder: Path, count: int) -> None:
+    (folder / "labels").mkdir()
+    for number in range(count):
+        picture(f"images/{number}.png")
+        (folder / f"labels/{number}.txt").write_text("0 0.5 0.5 0.2 0.4")
+
+
+def test_an_archive_is_read_like_a_folder(picture: Write, tmp_path: Path) -> None:
+    labelled(picture, tmp_path, 2)
+    archive = tmp_path / "data.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in sorted(tmp_path.glob("*/*")):
+            packed.write(file, file.relative_to(tmp_path))
+    parts = read(archive, format="auto", scratch=tmp_path / "scratch")
+    assert len(parts.splits["train"]) == 2
+
+
+def test_without_a_test_split_a_seeded_part_is_held_out(picture: Write, tmp_path: Path) -> None:
+    labelled(picture, tmp_path, 10)
+    parts = read(tmp_path, format="yolo", scratch=tmp_path)
+    one, same, other = (divide(parts, tmp_path, validation_fraction=0.2, seed=seed) for seed in (1, 1, 2))
+    assert [p.file for p in one.validation] == [p.file for p in same.validation]
+    assert [p.file for p in one.validation] != [p.file for p in other.validation]
+    assert {p.file for p in one.train} | {p.file for p in one.validation} == {
+        *(tmp_path / "images").iterdir()
+    }
+    assert one.notes == ("no test split: 2 of 10 pictures are held out for validation",)
+
+
+@pytest.mark.parametrize(
+    ("format_", "complaint"),
+    [
+        ("auto", "has no boxes: neither COCO's JSON, nor VOC's XML, nor YOLO's text files"),
+        ("coco", "has no COCO annotations"),
+        ("voc", "has no VOC annotations"),
+        ("yolo", "has no YOLO labels"),
+        ("tfrecord", "cannot be read as tfrecord: known formats are auto, coco, voc, yolo"),
+    ],
+)
+def test_a_folder_without_boxes_is_refused(
+    picture: Write, tmp_path: Path, format_: str, complaint: str
+) -> None:
+    picture("zebra/a.png")
+    with pytest.raises(DatasetError, match=complaint):
+        read(tmp_path, format=format_, scratch=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("split", "text", "complaint"),
+    [
+        ("test", "0 0.5 0.5 0.2 0.4", "has only test data: training needs train data"),
+        ("train", "", "has no box in its training data: there is nothing to find"),
+        ("train", "0 0.5 0.5 0.2 0.4", "has one picture: training needs two"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(
+    picture: Write, tmp_path: Path, split: str, text: str, complaint: str
+) -> None:
+    file = picture(f"{split}/a.png")
+    file.with_suffix(".txt").write_text(text)
+    parts = read(tmp_path, format="yolo", scratch=tmp_path)
+    with pytest.raises(DatasetError, match=complaint):
+        divide(parts, tmp_path, validation_fraction=0.1, seed=0)
