@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vaka.data.packaged import fashion_mnist, mnist, photo_patches, udhr, wti
+from vaka.data.packaged import digit_scenes, fashion_mnist, mnist, photo_patches, udhr, wti
 from vaka.data.packaged.recipe import Recipe, Unavailable
 
 __all__ = ["NAMES", "Recipe", "Unavailable", "ensure", "folder_of", "locked", "recipe_for"]
@@ -18,6 +18,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "mnist": mnist.recipe,
     "fashion-mnist": lambda: fashion_mnist.RECIPE,
     "photo-patches": lambda: photo_patches.RECIPE,
+    "digit-scenes": digit_scenes.recipe,
     "udhr-deu-tah": lambda: udhr.RECIPE,
     "wti": lambda: wti.RECIPE,
 }
