@@ -4,13 +4,18 @@ import base64
 import binascii
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from vaka.artifacts.errors import BadInput
 from vaka.artifacts.manifest import ImageInput
 from vaka.artifacts.tensors import Array, from_json
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+T = TypeVar("T")
 
 MAX_PIXELS = 32_000_000
 """What an encoded image may unpack to: a small file can hold a huge picture."""
@@ -22,7 +27,7 @@ def decode(instance: Any, image: ImageInput, where: str) -> Array:
     if isinstance(instance, bytes):
         return from_file(instance, image, where)
     if isinstance(instance, dict):
-        return from_file(_base64(instance, where), image, where)
+        return from_file(unpacked(instance, where), image, where)
     pixels: Array = _laid_out(from_json(instance, "FP32", where)[None], image, lambda _: where)[0]
     return pixels
 
@@ -35,15 +40,28 @@ def from_numbers(rows: Array, image: ImageInput, where: str) -> Array:
 def from_file(content: bytes, image: ImageInput, where: str) -> Array:
     """A PNG or JPEG file, upright and stretched to the size of the model."""
     from vaka.data.dataset import ImageShape
-    from vaka.data.pictures import PictureError
     from vaka.data.pictures import decode as decode_picture
+
+    shape = ImageShape(image.channels, image.height, image.width)
+    return _read(content, where, lambda file: decode_picture(file, shape)).astype(np.float32)
+
+
+def picture(content: bytes, where: str) -> "Image.Image":
+    """A PNG or JPEG file, upright and RGB, in its own size."""
+    from vaka.data.pictures import opened
+
+    return _read(content, where, lambda file: opened(file, 3))
+
+
+def _read(content: bytes, where: str, decoded: Callable[[BytesIO], T]) -> T:
+    """What is decoded of a file; BadInput where it is none, damaged, or too large."""
+    from vaka.data.pictures import PictureError
 
     if not content.startswith(_MAGIC):
         raise BadInput(f"{where}: this is neither PNG nor JPEG")
     _check_size(content, where)
     try:
-        shape = ImageShape(image.channels, image.height, image.width)
-        return decode_picture(BytesIO(content), shape).astype(np.float32)
+        return decoded(BytesIO(content))
     except PictureError as error:
         raise BadInput(f"{where}: the image {error}") from error
 
@@ -62,14 +80,20 @@ def _check_size(content: bytes, where: str) -> None:
         raise BadInput(f"{where}: {width}x{height} pixels, at most {MAX_PIXELS / 1e6:.0f} million are read")
 
 
-def _base64(instance: dict[str, Any], where: str) -> bytes:
+def unpacked(instance: dict[str, Any], where: str) -> bytes:
+    """The file in {"b64": base64}."""
     text = instance.get("b64")
     if instance.keys() != {"b64"} or not isinstance(text, str):
         raise BadInput(f'{where}: an object must be {{"b64": "..."}}, a PNG or JPEG in base64')
+    return from_base64(text, f"{where}: b64")
+
+
+def from_base64(text: str, where: str) -> bytes:
+    """What is written in base64."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadInput(f"{where}: b64 is not base64: {error}") from None
+        raise BadInput(f"{where} is not base64: {error}") from None
 
 
 def _laid_out(rows: Array, image: ImageInput, named: Callable[[int], str]) -> Array:

@@ -36,6 +36,8 @@ class Pipeline:
     """Whether rows of several requests may be computed together; None: the server tries it out."""
     columnar: bool = True
     """Whether the columns of a table are the inputs as they are."""
+    frames: bool = False
+    """Whether an instance may be the bytes of a picture file, so that a video is something to look at."""
     threaded: bool = False
     """Whether encoding takes so long that it would hold up other requests."""
 
@@ -48,6 +50,10 @@ class Pipeline:
     def signature(self) -> Signature:
         """What people give and get."""
         return self._graph
+
+    def meant(self, inputs: Arrays) -> list[Tensor]:  # noqa: ARG002
+        """The inputs of the signature, or others that are taken in their place where these are given."""
+        return self.signature.inputs
 
     def encode(self, inputs: Arrays) -> tuple[Arrays, Any]:
         """The graph's inputs for people's, which fit the signature, and what `decode` shall be told of them.

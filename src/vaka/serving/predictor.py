@@ -41,7 +41,7 @@ class Predictor:
         self._graph_outputs = [tensor.name for tensor in manifest.signature.outputs]
         self.pipeline = pipeline(manifest, graph.parent)
         self.signature = self.pipeline.signature
-        self._inputs = {tensor.name: tensor for tensor in self.signature.inputs}
+        self._names = {tensor.name for tensor in self.signature.inputs}
         self._outputs = [tensor.name for tensor in self.signature.outputs]
         self._is_plain = self.signature is manifest.signature
         self.batchable = _has_free_batch(manifest.signature) and self._rows_are_independent()
@@ -55,10 +55,10 @@ class Predictor:
 
     def check(self, inputs: Arrays, outputs: Collection[str]) -> None:
         """BadInput unless the arrays are the model's inputs, and it has these outputs."""
-        if inputs.keys() != self._inputs.keys():
+        if inputs.keys() != self._names:
             check_names(inputs, self.signature.inputs)
-        for name, array in inputs.items():
-            check(array, self._inputs[name])
+        for tensor in self.pipeline.meant(inputs):
+            check(inputs[tensor.name], tensor)
         for name in sorted(set(outputs) - set(self._outputs)):
             raise BadInput(f"output {name!r} is unknown: the model gives {', '.join(self._outputs)}")
 
