@@ -31,7 +31,7 @@ CLIENT_CLOSED_REQUEST = "499"
 READ, POST = ("GET", "HEAD"), ("POST",)
 ROUTES = 256
 """How many pairs of method and path are remembered: to find the endpoint costs as much as to decode."""
-V1 = re.compile(r"/v1/models/(?P<name>[^/:]+)(?P<verb>:predict)?")
+V1 = re.compile(r"/v1/models/(?P<name>[^/:]+)(?P<verb>:predict|/video)?")
 V2 = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<verb>/ready|/infer)?")
 
 T = TypeVar("T")
@@ -100,6 +100,8 @@ class App:
             return POST, partial(self._measured, "v1", self._forecast, Named(""))
         if found := V1.fullmatch(path):
             named = Named(found["name"])
+            if found["verb"] == "/video":
+                return READ, partial(self._video, named)
             if found["verb"]:
                 return POST, partial(self._measured, "v1", self._predict, named)
             return READ, partial(self._readiness, named)
@@ -146,6 +148,11 @@ class App:
 
     def _v1_inputs(self, request: Request, pipeline: Pipeline) -> Arrays:
         return v1.decode(self._body(request), pipeline)
+
+    async def _video(self, named: Named, request: Request) -> Response:
+        from vaka.serving.video import video
+
+        return video(self._repository.find(*named), request, self._metrics, largest=self._max_body)
 
     async def _infer(self, named: Named, request: Request) -> Response:
         holder = self._repository.find(*named)

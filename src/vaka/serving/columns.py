@@ -7,7 +7,7 @@ from vaka.serving.board import Board
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64)
-PROTOCOLS = ("v1", "v2", "grpc")
+PROTOCOLS = ("v1", "v2", "grpc", "video")
 OTHER = "other"
 CODES = (
     *("200", "400", "404", "413", "415", "429", "499", "500", "503", "504"),

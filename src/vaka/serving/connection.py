@@ -47,6 +47,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._ending = False
         """Nothing more is read."""
+        self._held: bytes | None = None
+        """What came after a request for a WebSocket: of which protocol it is, the answer decides."""
         self._since = server.now
 
     # asyncio's callbacks
@@ -66,10 +68,13 @@ class Connection(asyncio.Protocol):
         self._since = self._server.now
         if self._ending:
             return
+        if self._held is not None:
+            self._hold(data)
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._decline(data[upgrade.args[0] :])
+            self._upgrade(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError as error:
             self._refuse(400, f"this is no HTTP/1.1: {error}")
@@ -79,10 +84,33 @@ class Connection(asyncio.Protocol):
             if self._size > MAX_HEAD:
                 self._refuse(431, f"request line and headers are larger than {MAX_HEAD} bytes")
 
-    def _decline(self, rest: bytes) -> None:
-        """Read the request as if it had not asked for another protocol: none is offered (RFC 9110, 7.8)."""
+    def _upgrade(self, rest: bytes) -> None:
+        """Leave a WebSocket to the application; other protocols are not offered (RFC 9110, section 7.8)."""
         asked, self._receiving = self._receiving, None
         self._parser = httptools.HttpRequestParser(self)
+        if asked and asked.header(b"upgrade").lower() == "websocket":
+            self._held = b""
+            self._hold(rest)
+            self._complete.append(asked)
+            if self._answering is None:
+                self._answer_next()
+            return
+        self._decline(asked, rest)
+
+    def _hold(self, data: bytes) -> None:
+        self._held = (self._held or b"") + data
+        if len(self._held) > MAX_HEAD:
+            self._ending = True
+            self._transport.close()  # nobody may say so much before the answer
+
+    def _release(self) -> None:
+        """Read on: the answer was none that switches."""
+        held, self._held = self._held, None
+        if held:
+            self.data_received(held)
+
+    def _decline(self, asked: Request | None, rest: bytes) -> None:
+        """Read the request as if it had not asked for another protocol."""
         if asked:
             del asked.headers[b"upgrade"]
             lines = [b"%b: %b" % header for header in asked.headers.items()]
@@ -157,6 +185,9 @@ class Connection(asyncio.Protocol):
             response = self._server.refuse(500, "internal error: the server's log says more")
         self._answering = None
         self._since = self._server.now
+        if response.switch:
+            self._switch(response.switch(self._server))
+            return
         self._write(request, response)
         if self._transport.is_closing():
             return
@@ -164,6 +195,8 @@ class Connection(asyncio.Protocol):
             self._answer_next()
         elif self._ending:
             self._transport.close()
+        else:
+            self._release()
         if self._paused and len(self._complete) < PIPELINED:
             self._paused = False
             self._transport.resume_reading()
@@ -177,6 +210,15 @@ class Connection(asyncio.Protocol):
         if last or response.headers.get("connection") == "close":
             self._ending = True
             self._transport.close()
+
+    def _switch(self, other: asyncio.Protocol) -> None:
+        """Leave the connection to another protocol, which answers the request itself."""
+        held, self._held = self._held, None
+        self._server.gone(self)
+        self._transport.set_protocol(other)
+        other.connection_made(self._transport)
+        if held:
+            other.data_received(held)
 
     def _head(self, response: Response) -> bytes:
         more = "".join([f"{name}: {value}\r\n" for name, value in response.headers.items()])

@@ -53,6 +53,16 @@ class WrongMethod(ServingError):
         return {"allow": self._allow}
 
 
+class UpgradeRequired(ServingError):
+    """The path speaks WebSocket."""
+
+    status = 426
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"upgrade": "websocket", "connection": "upgrade"}
+
+
 class TooLarge(ServingError):
     """The body is larger than the server accepts."""
 

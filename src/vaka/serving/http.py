@@ -6,9 +6,23 @@ microseconds: see bench/serving.
 
 import asyncio
 from email.utils import formatdate
+from typing import Protocol
 
 from vaka.serving.connection import Connection
 from vaka.serving.messages import App, Refuse
+
+
+class Open(Protocol):
+    """A client's connection, whatever it speaks."""
+
+    def finish(self) -> None:
+        """End, once what has begun to come in is answered."""
+
+    def abort(self) -> None:
+        """End now."""
+
+    def check_silence(self) -> None:
+        """Called each second: end where the client has been silent for too long."""
 
 
 class HttpServer:
@@ -25,7 +39,7 @@ class HttpServer:
         self.refuse = refuse
         self.max_body = max_body
         self.closing = False
-        self.connections: set[Connection] = set()
+        self.connections: set[Open] = set()
         self.now = 0.0
         self.date = ""
         self._listener: asyncio.Server | None = None
@@ -59,7 +73,7 @@ class HttpServer:
         if self._ticking:
             self._ticking.cancel()
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: Open) -> None:
         self.connections.discard(connection)
         self._emptied.set()
 

@@ -1,10 +1,15 @@
 """HTTP requests and answers, and who makes the one of the other."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import httptools
+
+if TYPE_CHECKING:
+    from vaka.serving.http import HttpServer
 
 
 class Request:
@@ -40,6 +45,8 @@ class Response:
     status: int = 200
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    switch: "Callable[[HttpServer], asyncio.Protocol] | None" = None
+    """Instead of an answer: what speaks on this connection from now on, by another protocol."""
 
 
 App = Callable[[Request], Awaitable[Response]]
