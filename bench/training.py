@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 RUNS = 5
 HYPER = CNN(epochs=3)
+LONG = CNN(epochs=15)
+"""Enough stretches for a median."""
 STRETCH = 40
 """Steps, of which every other stretch writes a checkpoint: some seconds, much longer than it takes."""
 
@@ -56,11 +58,11 @@ def checkpoints() -> None:
     from vaka.training.environment import set_up_torch
     from vaka.training.loop import begin, fit
 
-    run = learner(digits(), HYPER, set_up_torch())
-    state = begin(run, HYPER, lambda _: None)
+    run = learner(digits(), LONG, set_up_torch())
+    state = begin(run, LONG, lambda _: None)
     with tempfile.TemporaryDirectory() as scratch:
         stretches = Stretches(_keeper(Path(scratch)))
-        fit(run, HYPER, state, stretches)
+        fit(run, LONG, state, stretches)
     every = CheckpointSpec().every_seconds
     seconds = statistics.median(stretches.spent["time"][0])
     for name, (without, with_one) in stretches.spent.items():
