@@ -21,6 +21,7 @@ from vaka_operator.manifests.meta import JSON, MANAGER
 REPORT_TIMEOUT = aiohttp.ClientTimeout(total=1)
 REPORT_LIMIT = 64 * 1024
 REQUEST_TIMEOUT_S = 30
+WEBHOOK = "failed calling webhook"
 
 
 class ClusterError(Exception):
@@ -264,4 +265,6 @@ def _error(status: int, answer: bytes) -> ClusterError:
             return Refused(message, invalid=True)
         case 403:
             return Refused(message, invalid=False)
+    if WEBHOOK in message:  # another's admission webhook that does not answer: said, and tried again
+        return Refused(message, invalid=False)
     return ClusterError(f"{status}: {message}")

@@ -100,8 +100,8 @@ def _held(seen: Seen) -> Verdict | None:
         return Verdict(stage=Stage.SUSPENDED, finding=Finding(Reason.SUSPENDED, told))
     if by_gang:
         return Verdict(stage=Stage.WAITING, finding=Finding(Reason.UNSCHEDULABLE, by_gang))
-    told = f"the queue {seen.spec.queue_name} has not admitted it"
-    told = f"{told}: {seen.queue}" if seen.queue else f"{told} yet"
+    told = f"it waits in the queue {seen.spec.queue_name}"
+    told = f"{told}: {seen.queue}" if seen.queue else told
     return Verdict(stage=Stage.QUEUED, finding=Finding(Reason.QUEUED, told))
 
 

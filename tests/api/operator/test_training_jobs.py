@@ -292,6 +292,30 @@ async def test_a_quota_that_refuses_the_pod_is_told_and_the_job_tried_again_when
     assert len(namespace.list("pod")) == 1
 
 
+async def test_a_webhook_of_others_that_does_not_answer_is_told_and_the_job_tried_again(
+    api: Any, namespace: Any, training_job: Any, train: Reconcile, eventually: Any
+) -> None:
+    webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    jobs = {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}
+    hook = {
+        "name": "nobody.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [jobs],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace.name}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    api("POST", webhooks, {"metadata": {"name": namespace.name}, "webhooks": [hook]})
+    try:
+        namespace.create("tj", training_job())
+        job = await eventually(train, lambda found: found["status"]["state"] == "ObjectRefused", seconds=10)
+        assert 'failed calling webhook "nobody.example.com"' in condition(job, "Running")["message"]
+    finally:
+        api("DELETE", f"{webhooks}/{namespace.name}")
+    await eventually(train, lambda found: found["status"]["state"] != "ObjectRefused", seconds=20)
+    assert len(namespace.list("job")) == 1
+
+
 async def test_a_job_of_somebody_else_is_left_alone(
     namespace: Any, training_job: Any, train: Reconcile
 ) -> None:

@@ -209,7 +209,7 @@ def test_a_job_in_a_queue_says_what_the_queue_lacks_and_when_it_is_preempted(
     spec = {"queueName": "team"}
     status, _ = status_of(seen(spec, job=held(True), queue="insufficient quota for cpu"))
     assert (status.state, running(status).reason) == ("Queued", "Queued")
-    assert running(status).message == "the queue team has not admitted it: insufficient quota for cpu"
+    assert running(status).message == "it waits in the queue team: insufficient quota for cpu"
     report = {"digits-0": TRAINING}
     status, _ = status_of(seen(spec, job=held(False), pods=[node(0)], reports=report, previous=status))
     assert status.state == "Running"
