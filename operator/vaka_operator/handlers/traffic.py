@@ -24,6 +24,7 @@ from vaka_operator.manifests.meta import COMPONENT, JSON, Owner, fingerprint
 from vaka_operator.status import gates, rollouts
 from vaka_operator.status.pods import is_ready
 from vaka_operator.status.predictor import is_rolled_out
+from vaka_operator.status.routers import reach_canary
 
 CANARY = "canary"
 ASKED_AT_MOST = 32
@@ -89,12 +90,13 @@ async def _rollout(scene: Scene, known: Known, spec: CanarySpec, canary: Made) -
     shadows = await _shadows(scene) if spec.gates.min_agreement else {}
     if previous:
         memory.begin(previous, states, shadows)  # another operator may have decided it
+    there = canary.newest and reach_canary(states)
     target = fingerprint({"spec": msgspec.to_builtins(spec), "models": known.digests(CANARY)})
     decided = gates.decide(
         spec.gates,
         previous,
         target=target,
-        serves=gates.is_tried(previous, target=target, serves=canary.serves, newest=canary.newest),
+        serves=gates.is_tried(previous, target=target, serves=canary.serves, newest=there),
         predictor=gates.measured("predictor", states, memory.before),
         canary=gates.measured("canary", states, memory.before),
         shadow=gates.compared(shadows, memory.compared),

@@ -175,7 +175,10 @@ def _upstream(component: str, protocol: str, address: str, settings: Settings) -
     name, proto = f"{component}-{protocol}", " proto h2" if protocol == "grpc" else ""
     is_canary = component == "canary"
     hold_s = CANARY_HOLD_S if is_canary else settings.hold_s
-    check = f" check addr {settings.canary} port 80 inter 250ms fall 1 rise 1" if is_canary else ""
+    # Readiness is asked by HTTP/1.1, whatever the protocol of the requests.
+    check = (
+        f" check check-proto h1 addr {settings.canary} port 80 inter 250ms fall 1 rise 1" if is_canary else ""
+    )
     track = f" track {name}/pods" if is_canary else ""
     straight = [
         f"backend {name}",
@@ -262,6 +265,8 @@ def _state(counted: Sequence[str]) -> str:
     ]
     for component in counted or ["predictor"]:
         told = [f'"{name}":[{both(component, fetch)}]' for name, fetch in figures.items()]
+        if component == "canary":
+            told.append(f'"up":[{both(component, "srv_is_up(%s/pods)")}]')
         names = _counters(component) if component in counted else []
         told += [f'"{name.split("_")[1]}":%[var(proc.{name})]' for name in names]
         parts.append(f'"{component}":{{{",".join(told)}}}')

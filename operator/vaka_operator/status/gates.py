@@ -63,7 +63,7 @@ def is_tried(previous: CanaryStatus | None, *, target: str, serves: bool, newest
         previous: what was decided last.
         target: what stands for this very canary.
         serves: some pod is ready.
-        newest: no pod is of a former kind.
+        newest: no pod is of a former kind, and the routers find them.
     """
     begun = previous is not None and previous.target == target and previous.phase != WAITING
     return serves and (begun or newest)

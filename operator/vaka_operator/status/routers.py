@@ -13,6 +13,8 @@ class Figures(msgspec.Struct, rename="camel", frozen=True):
     in_flight: list[int] = []
     waiting: list[int] = []
     rate: list[int] = []
+    up: list[int] = []
+    """1 where the pods answer the router's own checks."""
     answers: int = 0
     errors: int = 0
     milliseconds: int = 0
@@ -37,6 +39,13 @@ def load_of(states: Mapping[str, RouterState | None]) -> Load | None:
         in_flight=sum(sum(state.predictor.in_flight) for state in known),
         rate=sum(sum(state.predictor.rate) for state in known),
         idle_s=min(state.idle_seconds for state in known),
+    )
+
+
+def reach_canary(states: Mapping[str, RouterState | None]) -> bool:
+    """Whether all routers find the canary's pods, by either protocol."""
+    return bool(states) and all(
+        state and state.canary.up and all(state.canary.up) for state in states.values()
     )
 
 

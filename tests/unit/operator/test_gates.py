@@ -13,7 +13,7 @@ from vaka.api.inferenceservice import CanaryStatus
 from vaka.api.router import CanaryGates
 from vaka_operator.status import rollouts
 from vaka_operator.status.gates import Measured, compared, decide, is_tried, measured
-from vaka_operator.status.routers import Figures, RouterState
+from vaka_operator.status.routers import Figures, RouterState, reach_canary
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GATES = CanaryGates(interval=60, min_requests=100, max_error_rate=0.01, max_latency_ratio=1.5)
@@ -176,3 +176,15 @@ def test_what_a_former_canary_answered_says_nothing_of_the_new_one() -> None:
 def test_a_canary_that_goes_on_waiting_has_nothing_new_to_tell() -> None:
     waiting = decided(None, serves=False)
     assert decided(waiting, seconds=5, serves=False) == waiting
+
+
+@pytest.mark.parametrize(
+    ("up", "reached"), [([1, 1], True), ([1, 0], False), ([0, 1], False), ([], False)], ids=str
+)
+def test_a_canary_is_tried_only_once_all_routers_find_it_by_either_protocol(
+    up: list[int], reached: bool
+) -> None:
+    there = RouterState(0, 0, Figures(), Figures(up=[1, 1]))
+    assert reach_canary({"a": there, "b": RouterState(0, 0, Figures(), Figures(up=up))}) == reached
+    assert not reach_canary({"a": there, "b": None})
+    assert not reach_canary({})

@@ -326,6 +326,17 @@ async def test_headers_choose_the_canary_whatever_its_part(
     assert response.headers["vaka-component"] == "canary"
 
 
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+async def test_a_canary_that_is_ready_counts_as_such_for_either_protocol(
+    start: Start, predictor: Backend, canary: Backend, protocol: str
+) -> None:
+    router = await start(predictor=predictor.port, canary=canary.port)
+    passed = f'haproxy_server_check_status{{proxy="canary-{protocol}",server="pods",state="L7OK"}} 1'
+    async with asyncio.timeout(10), httpx.AsyncClient() as client:
+        while passed not in (await client.get(f"http://127.0.0.1:{router.admin}/metrics")).text:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_canary_that_is_gone_loses_nothing(start: Start, predictor: Backend) -> None:
     async with Backend("canary") as canary:
         router = await start(predictor=predictor.port, canary=canary.port, percent=100)
