@@ -13,7 +13,7 @@ from vaka.models.lstm import start
 from vaka.models.lstm.measures import mase_scale
 from vaka.models.lstm.net import Fixed, Forecaster, Framing, Member, Published, Shape, pinball
 from vaka.models.lstm.plan import Plan, SeriesData, plan
-from vaka.models.lstm.rolling import FUTURE, MEAN, PAST, QUANTILES, Known, inputs_at, roll
+from vaka.models.lstm.rolling import FUTURE, MEAN, PAST, QUANTILES, Known, Rolled, inputs_at, roll
 from vaka.models.lstm.windows import Origins, spread_out
 from vaka.models.order import Order, mixed
 
@@ -170,11 +170,13 @@ class SeriesLearner:
         }
 
     def test(self, predict: Predict) -> Metrics:
+        return self.rolled(predict).metrics()
+
+    def rolled(self, predict: Predict) -> Rolled:
         """Rolling origins over the newest part of the series, which nothing was learned from."""
         split = self.data.split
         begin = split.validation if split.test - split.validation >= self.shape.horizon else split.train
-        known = Known.of(self._options())
-        return roll(predict, known, self.data.series, begin).metrics()
+        return roll(predict, Known.of(self._options()), self.data.series, begin)
 
     def samples(self) -> list[Inputs]:
         chosen = spread_out(self.train, SAMPLES)
