@@ -9,7 +9,6 @@ from vaka.data.series import read as read_series
 from vaka.models.architecture import Learner
 from vaka.models.lstm.evaluation import calibration, evaluate, unpacked
 from vaka.models.lstm.plan import SeriesData
-from vaka.models.lstm.windows import Split
 
 __all__ = ["TASK", "calibration", "evaluate", "learner", "read"]
 
@@ -20,8 +19,13 @@ def read(source: Path, spec: DatasetSpec, scratch: Path) -> SeriesData:
     """A series from CSV or Parquet, or an archive with one."""
     said: SeriesOptions = options("lstm", spec.options)
     series = read_series(unpacked(source, scratch), said, spec.format)
-    split = Split.of(len(series), spec.validation_fraction, said.test_fraction)
-    return SeriesData(series=series, split=split, season=said.season, source=source)
+    return SeriesData(
+        series=series,
+        season=said.season,
+        source=source,
+        validation_fraction=spec.validation_fraction,
+        test_fraction=said.test_fraction,
+    )
 
 
 def learner(data: SeriesData, hyperparameters: LSTM, device: str) -> Learner:

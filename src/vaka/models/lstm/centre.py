@@ -140,9 +140,12 @@ def _choose_one(
 def better(errors: Values, others: Values, horizon: int) -> bool:
     """Whether errors [n] are smaller than others by more than chance, as Diebold and Mariano (1995) ask.
 
-    Errors of forecasts that overlap are alike, so blocks as long as the horizon are compared.
+    Errors of forecasts that overlap are alike, so blocks as long as the horizon are compared; one forecast
+    proves nothing.
     """
     gains = others - errors
+    if len(gains) < 2:
+        return False
     blocks = [block.mean() for block in np.array_split(gains, max(2, len(gains) // horizon))]
     error = np.std(blocks, ddof=1) / np.sqrt(len(blocks))
     return bool(np.mean(blocks) > SIGNIFICANT * error)

@@ -23,12 +23,13 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesData:
-    """A series, what of it is held out, and what its specification says of its season."""
+    """A series, and what its specification says of it."""
 
     series: Series
-    split: Split
     season: int | None
     source: Path
+    validation_fraction: float
+    test_fraction: float
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -40,6 +41,7 @@ class Plan:
     """What the network of a series is built by."""
 
     windows: Windows
+    split: Split
     season: int
     centres: list[Centre]
     floor: Values
@@ -61,14 +63,15 @@ class Plan:
 
 def plan(data: SeriesData, hyper: LSTM) -> Plan:
     """By the training and validation parts of the series; DatasetError where it is too short."""
-    series, split = data.series, data.split
+    series = data.series
+    split = Split.of(len(series), data.validation_fraction, data.test_fraction, hyper.horizon)
     values = series.values[:, : len(series.targets)]
     earlier = values[: split.validation]
     season = data.season
     if season is None:
         season = find_season(earlier[:, 0], series.frequency.seasons, hyper.horizon)
     context = hyper.context or usual_context(season, hyper.horizon, split.train)
-    _check(context, season, hyper.horizon, data)
+    _check(context, season, hyper.horizon, split.train, data.source)
     windows = Windows(series=series, context=context, horizon=hyper.horizon)
     spans = _spans(series.values[: split.train, len(series.targets) :])
     known = _scaled_known(windows, split.validation, spans)
@@ -80,6 +83,7 @@ def plan(data: SeriesData, hyper: LSTM) -> Plan:
     usual = np.sqrt(np.square(moves).mean(0))
     return Plan(
         windows=windows,
+        split=split,
         season=season,
         centres=centres,
         floor=np.where(usual > 0, FLOOR * usual, 1.0),
@@ -94,24 +98,14 @@ def usual_context(season: int, horizon: int, length: int) -> int:
     return max(min(wanted, (length - horizon) // 2), 8)
 
 
-def _check(context: int, season: int, horizon: int, data: SeriesData) -> None:
+def _check(context: int, season: int, horizon: int, train: int, source: Path) -> None:
     if season and context < season + 3:
         raise DatasetError(
-            data.source,
-            f"repeats after {season} steps: context is {context} and must be at least {season + 3}",
+            source, f"repeats after {season} steps: context is {context} and must be at least {season + 3}"
         )
-    if data.split.train < context + horizon + 8:
-        raise DatasetError(
-            data.source,
-            f"has {data.split.train:,} values to train on: context {context} and horizon {horizon} need "
-            f"{context + horizon + 8:,}: lower them",
-        )
-    if data.split.validation - data.split.train < horizon:
-        raise DatasetError(
-            data.source,
-            f"has {data.split.validation - data.split.train:,} values held out for validation: horizon "
-            f"{horizon} needs as many: raise validationFraction",
-        )
+    if train < (needed := context + horizon + 8):
+        told = f"has {max(0, train):,} values left to train on: context {context} and horizon {horizon}"
+        raise DatasetError(source, f"{told} need {needed:,}: lower them")
 
 
 def _spans(covariates: Values) -> Values:

@@ -33,8 +33,8 @@ class SeriesLearner:
         self._device = device
         self.plan = plan(data, hyper)
         self.windows = self.plan.windows
-        self.train = self.windows.origins(0, data.split.train)
-        self.validation = self.windows.origins(data.split.train, data.split.validation)
+        self.train = self.windows.origins(0, self.plan.split.train)
+        self.validation = self.windows.origins(self.plan.split.train, self.plan.split.validation)
         self.samples_per_step = min(hyper.batch_size, len(self.train))
         self.steps_per_epoch = len(self.train) // self.samples_per_step
         self.shape = _shape(self.plan, hyper)
@@ -152,7 +152,7 @@ class SeriesLearner:
 
     def _options(self) -> dict[str, object]:
         series, plan_, shape = self.data.series, self.plan, self.shape
-        target_values = series.values[: self.data.split.validation, : shape.targets]
+        target_values = series.values[: self.plan.split.validation, : shape.targets]
         return {
             "context": shape.context,
             "horizon": shape.horizon,
@@ -166,7 +166,7 @@ class SeriesLearner:
             "positive": plan_.logarithmic,
             "centres": [centre.name for centre in plan_.centres],
             "maseScale": mase_scale(target_values, plan_.season).tolist(),
-            "learnedUntil": str(series.times[self.data.split.validation - 1]),
+            "learnedUntil": str(series.times[self.plan.split.validation - 1]),
         }
 
     def test(self, predict: Predict) -> Metrics:
@@ -174,7 +174,7 @@ class SeriesLearner:
 
     def rolled(self, predict: Predict) -> Rolled:
         """Rolling origins over the newest part of the series, which nothing was learned from."""
-        split = self.data.split
+        split = self.plan.split
         begin = split.validation if split.test - split.validation >= self.shape.horizon else split.train
         return roll(predict, Known.of(self._options()), self.data.series, begin)
 

@@ -53,11 +53,14 @@ class Split:
     test: int
 
     @classmethod
-    def of(cls, length: int, validation: float, test: float) -> "Split":
-        """By the fractions of the series that are held out, newest last."""
-        tested = round(length * test)
+    def of(cls, length: int, validation: float, test: float, horizon: int) -> "Split":
+        """By the fractions of the series that are held out, newest last: a horizon at least of each.
+
+        A `test` of zero holds out nothing.
+        """
+        tested = max(round(length * test), horizon) if test else 0
         return cls(
-            train=length - tested - max(1, round(length * validation)),
+            train=length - tested - max(horizon, round(length * validation)),
             validation=length - tested,
             test=length,
         )

@@ -14,7 +14,6 @@ from vaka.data.series import Series
 from vaka.data.series.frequency import Frequency, days_of
 from vaka.models.architecture import Published
 from vaka.models.lstm.plan import SeriesData
-from vaka.models.lstm.windows import Split
 from vaka.training.report import Reporter
 from vaka.training.run import execute
 
@@ -61,8 +60,13 @@ def series_of(values: np.ndarray, frequency: str = "B", *, observed: int = 0, kn
 
 
 def data_of(series: Series, *, validation: float = 0.2, test: float = 0.2) -> SeriesData:
-    split = Split.of(len(series), validation, test)
-    return SeriesData(series=series, split=split, season=None, source=Path("prices.csv"))
+    return SeriesData(
+        series=series,
+        season=None,
+        source=Path("prices.csv"),
+        validation_fraction=validation,
+        test_fraction=test,
+    )
 
 
 def write_csv(file: Path, series: Series) -> Path:

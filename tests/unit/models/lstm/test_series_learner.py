@@ -102,6 +102,14 @@ def test_a_seasonal_series_is_forecast_better_than_by_its_season(make, tmp_path:
     assert metrics["beatsRandomWalk"] == 1
 
 
+def test_a_short_series_holds_out_as_much_as_is_forecast(make, tmp_path: Path) -> None:
+    data = make.data(make.series(make.seasonal(96), "M"), validation=0.1, test=0.1)
+    one = SeriesLearner(data, make.settings(horizon=12, context=None), "cpu")
+    assert len(one.validation) == 1
+    metrics = one.test(trained(one, tmp_path))
+    assert metrics["maeRatioSeasonalNaive"] < 0.8
+
+
 def test_several_targets_and_covariates_go_into_one_graph(make, tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     values = np.stack([make.walk(400), make.walk(400, 2), random.random(400), random.random(400)], 1)
@@ -125,8 +133,8 @@ def test_training_changes_little_but_the_same_each_time(make, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"context": 400}, "has 300 values to train on: context 400 and horizon 4 need 412: lower them"),
-        ({"horizon": 150}, "100 values held out for validation: horizon 150 needs as many"),
+        ({"context": 400}, "has 300 values left to train on: context 400 and horizon 4 need 412: lower them"),
+        ({"horizon": 250}, "has 0 values left to train on: context 32 and horizon 250 need 290"),
     ],
 )
 def test_a_series_that_is_too_short_is_refused(make, changes: dict[str, int], told: str) -> None:
