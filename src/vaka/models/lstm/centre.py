@@ -37,6 +37,8 @@ class Centre:
     logarithmic: bool = False
     gain: float = 1.0
     """Its error as a part of the last value's, where both were tried."""
+    optimism: float = 1.0
+    """How much larger its errors were on data that it was not fitted on."""
 
     @property
     def is_last(self) -> bool:
@@ -170,10 +172,17 @@ def _candidates(
     bases = _bases(windows.context, windows.horizon, season)
     forecasts = _folds(given, begin, gap, bases)
     for place, (weights, effects) in enumerate(fits(given, bases)):
+        errors = errors_of(judged, forecasts[place], logarithmic)
+        fitted = errors_of(judged, linear(judged, weights, effects), logarithmic)
         centre = Centre(
-            name="linear", weights=weights, effects=effects, season=season, logarithmic=logarithmic
+            name="linear",
+            weights=weights,
+            effects=effects,
+            season=season,
+            logarithmic=logarithmic,
+            optimism=max(1.0, float(errors.mean() / fitted.mean())),
         )
-        found.append((centre, errors_of(judged, forecasts[place], logarithmic)))
+        found.append((centre, errors))
     return found
 
 
@@ -185,6 +194,11 @@ def _bases(context: int, horizon: int, season: int) -> list[Values]:
         return [last]
     seasonal, drifting = found["seasonal", season], found["seasonal-drift", season]
     return [last, seasonal, (seasonal + drifting) / 2, drifting]
+
+
+def linear(given: Problem, weights: Values, effects: Values) -> Values:
+    """Forecast distances [n, horizon]."""
+    return np.asarray(given.x @ weights.T + np.einsum("hk,nhk->nh", effects, given.known))
 
 
 def errors_of(given: Problem, forecast: Values, logarithmic: bool) -> Values:
@@ -201,7 +215,7 @@ def _folds(given: Problem, begin: int, gap: int, bases: list[Values]) -> list[Va
     for start, stop in pairwise(ends):
         earlier, later = given[slice(0, max(1, start - gap))], given[slice(start, stop)]
         found = fits(earlier, bases)
-        folds.append([later.x @ w.T + np.einsum("hk,nhk->nh", e, later.known) for w, e in found])
+        folds.append([linear(later, *one) for one in found])
     return [np.concatenate(parts) for parts in zip(*folds, strict=True)]
 
 

@@ -19,6 +19,8 @@ from vaka.models.order import Order, mixed
 
 CHUNK = 1024
 SAMPLES = 256
+TOLERANCE = 1e-5
+"""By how much of a series' standard deviation ONNX Runtime may differ from torch."""
 SPREADS = tuple(0.7 + 0.025 * step for step in range(29))
 """By which quantiles may be widened: 0.7 to 1.4."""
 
@@ -127,13 +129,14 @@ class SeriesLearner:
             signature=signature(self.shape),
             labels=list(self.data.series.targets),
             options=self._options(),
+            tolerance=TOLERANCE * float(self.windows.series.values[:, : self.shape.targets].std(0).max()),
         )
 
     def _calibrated(self, network: Forecaster) -> tuple[Tensor, Tensor]:
         """By the validation data: whether each target's locations are of use, and the spread of each step.
 
         Volatility scaling, not conformal prediction: one factor a step, half of what the validation data ask
-        for, as they are few and much alike.
+        for, as they are few and much alike; and more where the centre was fitted on them.
         """
         parts = []
         for begin in range(0, len(self.validation), CHUNK):
@@ -148,7 +151,8 @@ class SeriesLearner:
         errors = (moves - gate * location)[..., None]
         losses = [pinball(errors - wide * around, self._levels.cpu()).mean((0, 3)) for wide in SPREADS]
         best = torch.tensor(SPREADS, dtype=torch.float64)[torch.stack(losses).argmin(0)]
-        return gate, best.sqrt()
+        optimism = torch.tensor([centre.optimism for centre in self.plan.centres], dtype=torch.float64)
+        return gate, best.sqrt() * optimism
 
     def _options(self) -> dict[str, object]:
         series, plan_, shape = self.data.series, self.plan, self.shape

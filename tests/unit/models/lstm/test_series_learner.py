@@ -102,6 +102,19 @@ def test_a_seasonal_series_is_forecast_better_than_by_its_season(make, tmp_path:
     assert metrics["beatsRandomWalk"] == 1
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e9])
+def test_the_unit_of_a_series_does_not_matter(make, tmp_path: Path, unit: float) -> None:
+    one = learner(make, make.walk() * unit)
+    metrics = one.test(trained(one, tmp_path))
+    assert metrics["pinballRatio"] == pytest.approx(learner_ratio(make, tmp_path / "1"), rel=1e-2)
+
+
+def learner_ratio(make, folder: Path) -> float:
+    folder.mkdir()
+    one = learner(make, make.walk())
+    return one.test(trained(one, folder))["pinballRatio"]
+
+
 def test_a_short_series_holds_out_as_much_as_is_forecast(make, tmp_path: Path) -> None:
     data = make.data(make.series(make.seasonal(96), "M"), validation=0.1, test=0.1)
     one = SeriesLearner(data, make.settings(horizon=12, context=None), "cpu")
