@@ -80,7 +80,7 @@ def beside(rolled: Rolled) -> Section:
     """Who else forecast."""
     pinball = {name: float(losses.mean()) for name, losses in rolled.pinball.items()}
     names = dict.fromkeys([*rolled.absolute, *pinball])
-    rows = [
+    rows: list[list[str | float]] = [
         [
             name,
             round(float(rolled.absolute[name].mean()), 5) if name in rolled.absolute else "",
