@@ -71,7 +71,9 @@ def by_step(rolled: Rolled, steps: list[int]) -> Section:
     """The measures, for steps nearer and further ahead."""
     found = {step: rolled.metrics(step) for step in steps}
     names = [name for name in MEASURES if name in found[steps[0]]]
-    rows = [[f"{step}", *(round(found[step][name], 4) for name in names)] for step in steps]
+    rows: list[list[str | float]] = [
+        [f"{step}", *(round(found[step][name], 4) for name in names)] for step in steps
+    ]
     text = "Ratios are to the random walk: the last value, with the moves that there have been so far."
     return Section(title="Steps ahead", text=text, table=Table(columns=["step", *names], rows=rows))
 
