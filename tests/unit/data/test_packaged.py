@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vaka.api.architectures.lstm import SeriesOptions
+from vaka.api.contract import PACKAGED_DATASETS
 from vaka.data import idx, packaged
 from vaka.data.packaged import mnist, photo_patches, recipe, udhr
 from vaka.data.series import read as read_series
@@ -20,6 +21,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def splits(folder: Path) -> dict[str, tuple[int, ...]]:
     return {split: images.pixels.shape for split, images in idx.read(folder).splits.items()}
+
+
+def test_the_operator_knows_every_packaged_set() -> None:
+    assert packaged.NAMES == PACKAGED_DATASETS
 
 
 def test_mnist_has_real_digits_of_each_class(cache: Path) -> None:
