@@ -19,6 +19,10 @@ SIGNIFICANT = 2.5
 RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
 FOLDS = (0.4, 0.6, 0.8)
 """Ridge regressions are judged on what follows these parts of the data."""
+TOGETHER = 5
+"""So many of the best are averaged: which one is best is chance in part (Bates and Granger 1969),"""
+CLOSE = 1.05
+"""as long as their errors are no larger than the best's by more."""
 MOST = 4000
 """Windows that a regression sees."""
 
@@ -135,8 +139,15 @@ def _choose_one(
         others = [c for c in others if better(c[1], last[1], windows.horizon)]
     if not others:
         return last[0]
-    best, errors = min(others, key=lambda c: float(c[1].mean()))
-    return replace(best, gain=float(errors.mean() / last[1].mean()))
+    first, *more = sorted(others, key=lambda c: float(c[1].mean()))[:TOGETHER]
+    best = [first, *(c for c in more if c[1].mean() <= CLOSE * first[1].mean())]
+    return replace(
+        best[0][0],
+        weights=np.mean([centre.weights for centre, _ in best], 0),
+        effects=np.mean([centre.effects for centre, _ in best], 0),
+        optimism=float(np.mean([centre.optimism for centre, _ in best])),
+        gain=float(best[0][1].mean() / last[1].mean()),
+    )
 
 
 def better(errors: Values, others: Values, horizon: int) -> bool:
@@ -193,7 +204,19 @@ def _bases(context: int, horizon: int, season: int) -> list[Values]:
     if not season:
         return [last]
     seasonal, drifting = found["seasonal", season], found["seasonal-drift", season]
-    return [last, seasonal, (seasonal + drifting) / 2, drifting]
+    return [last, seasonal, (seasonal + drifting) / 2, drifting, mean_season(context, horizon, season)]
+
+
+def mean_season(context: int, horizon: int, season: int) -> Values:
+    """Weights of the mean of all seasons of the past, raised from their level to that of the last one."""
+    steps, seasons = np.arange(1, horizon + 1), (context - 1) // season
+    weights = np.zeros((horizon, context))
+    for back in range(1, seasons + 1):
+        place = context - 1 + steps - (back + (steps - 1) // season) * season
+        np.add.at(weights, (steps - 1, np.maximum(place, 0)), 1 / seasons)
+    weights[:, context - season :] += 1 / season
+    weights[:, context - seasons * season :] -= 1 / (seasons * season)
+    return weights
 
 
 def linear(given: Problem, weights: Values, effects: Values) -> Values:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vaka.models.lstm.centre import Centre, choose, find_season, problem, simple
+from vaka.models.lstm.centre import Centre, choose, find_season, mean_season, problem, simple
 from vaka.models.lstm.windows import Windows
 
 
@@ -46,6 +46,14 @@ def test_simple_forecasts_are_linear_in_distances_from_the_last_value() -> None:
     assert found["drift"].tolist() == [90, 99, 108, 117]
     assert found["seasonal"].tolist() == [49, 64, 81, 49]
     assert found["seasonal-drift"].tolist() == [94, 109, 126, 139]
+
+
+def test_the_mean_season_rises_with_the_level() -> None:
+    season = np.tile([3.0, -1, -2], 4)
+    past = season + np.repeat([1.0, 2, 3, 7], 3)
+    ahead = past[-1] + (past - past[-1]) @ mean_season(12, 4, 3).T
+    level = past[-3:].mean() - past[-9:].mean()
+    assert ahead == pytest.approx([3 + 4 + level, -1 + 4 + level, -2 + 4 + level, 3 + 4 + level])
 
 
 def test_known_covariates_move_the_centre(make) -> None:
