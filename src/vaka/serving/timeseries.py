@@ -65,6 +65,32 @@ def decode(body: bytes) -> ForecastRequest:
         raise BadRequest(f"the body is not a forecast request: {error}") from None
 
 
+def described(name: str, model: Forecasting) -> dict[str, Any]:
+    """Schema and example of a request, for OpenAPI."""
+    texts = {field: {"type": "string"} for field in ("type", "name", "frequency", "start_timestamp")}
+    series = {
+        "type": "object",
+        "required": list(texts)[:3],
+        "properties": texts | {"series": {"type": "array"}},
+    }
+    steps = {"horizon": {"type": "integer", "minimum": 1, "maximum": model.horizon}}
+    levels = {"quantiles": {"type": "array", "items": {"type": "number"}}}
+    schema = {
+        "type": "object",
+        "required": ["model", "inputs", "options"],
+        "properties": {
+            "model": {"type": "string"},
+            "inputs": {"type": "array", "minItems": 1, "items": series},
+            "options": {"type": "object", "required": ["horizon"], "properties": steps | levels},
+        },
+    }
+    one = {"type": _kind(model), "name": "series", "series": model.instance_example()["past"]}
+    unit = model.frequency.unit
+    inputs = [one | {"frequency": _SAME.get(unit, unit), "start_timestamp": "2026-01-02"}]
+    options = {"horizon": model.horizon, "quantiles": [model.levels[0], model.levels[-1]]}
+    return {"schema": schema, "example": {"model": name, "inputs": inputs, "options": options}}
+
+
 def forecaster(pipeline: Pipeline, name: str) -> Forecasting:
     """BadRequest unless the model forecasts."""
     if not isinstance(pipeline, Forecasting):
@@ -93,9 +119,7 @@ def _check_options(options: Options, model: Forecasting) -> None:
 
 
 def _row(one: Input, model: Forecasting, where: str) -> Arrays:
-    width = len(model.columns)
-    kind = "univariate_time_series" if width == 1 else "multivariate_time_series"
-    if one.type != kind:
+    if one.type != (kind := _kind(model)):
         raise BadRequest(f"{where}.type is {one.type}: the model takes {', '.join(model.columns)}, a {kind}")
     unit = _UNITS.get(one.frequency.lower(), one.frequency)
     own = model.frequency.unit
@@ -108,6 +132,10 @@ def _row(one: Input, model: Forecasting, where: str) -> Arrays:
         return model.instances([instance], where)
     except BadInput as error:
         raise BadRequest(str(error).replace(f"{where}[0].past", f"{where}.series")) from None
+
+
+def _kind(model: Forecasting) -> Kind:
+    return "univariate_time_series" if len(model.columns) == 1 else "multivariate_time_series"
 
 
 def _last(one: Input, model: Forecasting, where: str) -> str:

@@ -84,6 +84,15 @@ async def test_both_other_protocols_forecast_too(client) -> None:
     assert outputs["timestamps"]["data"][0] == "2018-12-24T00:00:00Z"
 
 
+async def test_the_api_is_described_where_it_is_answered(client) -> None:
+    described = (await client.get("/openapi.json")).json()["paths"]["/v1/timeseries/forecast"]["post"]
+    body = described["requestBody"]["content"]["application/json"]
+    answer = await client.post("/v1/timeseries/forecast", json=body["example"])
+    assert answer.status_code == 200
+    assert set(body["schema"]["required"]) == {"model", "inputs", "options"}
+    assert (await client.get("/docs")).status_code == 200
+
+
 def test_between_quantiles_it_is_as_if_normal() -> None:
     known = np.array([-1.2816, 0, 1.2816])
     found = quantiles_at(known, (0.1, 0.5, 0.9), [0.1, 0.25, 0.5, 0.9])

@@ -84,10 +84,25 @@ def series_for(manifest: Manifest, source: Path, options: SeriesOptions, form: s
         frequency=options.frequency or said["frequency"],
         holidays=options.holidays or said["holidays"],
     )
-    series = read_series(unpacked(source, scratch), own, form)
+    table = unpacked(source, scratch)
+    try:
+        series = read_series(table, own, form)
+    except DatasetError:
+        other = _only_column(table, own, form, said["observed"] or said["known"])
+        if other is None:
+            raise
+        series = other
     if said["positive"] and (series.values[:, : len(series.targets)] <= 0).any():
         raise DatasetError(source, "has values that are not positive: the model forecasts logarithms")
     return series
+
+
+def _only_column(table: Path, options: SeriesOptions, form: str, others: list[str]) -> Series | None:
+    """The series of a table whose one column has another name than the model's; None where it has more."""
+    if others or len(options.targets) > 1:
+        return None
+    series = read_series(table, msgspec.structs.replace(options, targets=[]), form)
+    return series if len(series.targets) == 1 else None
 
 
 def unpacked(source: Path, scratch: Path) -> Path:

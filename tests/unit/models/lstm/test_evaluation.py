@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vaka.api.architectures.lstm import SeriesOptions
@@ -43,12 +44,19 @@ def test_horizon_and_start_are_as_asked(published, prices, tmp_path) -> None:
 
 
 def test_a_series_of_other_columns_is_measured_by_naming_them(published, make, tmp_path) -> None:
-    file = make.csv(tmp_path / "oil.csv", make.series(make.walk(300, 3)))
+    two = np.stack([make.walk(300, 3), make.walk(300, 4)], 1)
+    file = make.csv(tmp_path / "oil.csv", make.series(two))
     file.write_text(file.read_text().replace("t0", "brent"))
-    with pytest.raises(DatasetError, match="no column 't0'"):
+    with pytest.raises(DatasetError, match="no column 't0' beside the times: it has brent, t1"):
         measured(published, file, tmp_path)
     found = measured(published, file, tmp_path, options=SeriesOptions(targets=["brent"]))
     assert found["maeRatio"] == 1
+
+
+def test_the_only_column_needs_no_name(published, make, tmp_path) -> None:
+    file = make.csv(tmp_path / "oil.csv", make.series(make.walk(300, 3)))
+    file.write_text(file.read_text().replace("t0", "brent"))
+    assert measured(published, file, tmp_path)["maeRatio"] == 1
 
 
 @pytest.mark.parametrize(
