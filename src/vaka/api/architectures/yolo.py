@@ -13,8 +13,8 @@ class YOLO(Hyperparameters, frozen=True):
     """Settings of the detector."""
 
     epochs: Positive = 100
-    batch_size: Positive = 16
-    learning_rate: Annotated[float, Meta(gt=0, le=10)] = 0.002
+    batch_size: Positive = 8
+    learning_rate: Annotated[float, Meta(gt=0, le=10)] = 0.0015
     ema_decay: Fraction = 0.999
     max_grad_norm: Annotated[float, Meta(gt=0)] | None = 10.0
     size: Literal["n", "s", "m"] = "n"
