@@ -18,7 +18,7 @@ class Seq2Seq(Hyperparameters, frozen=True):
     max_grad_norm: Annotated[float, Meta(gt=0)] | None = 1.0
     label_smoothing: Fraction = 0.1
     dropout: Fraction = 0.2
-    width: Annotated[int, Meta(ge=8, le=2048, multiple_of=2)] = 192
+    width: Annotated[int, Meta(ge=8, le=2048, multiple_of=2)] = 128
     """Numbers that stand for a subword, and in each layer's state."""
     vocabulary: Annotated[int, Meta(ge=16, le=64_000)] = 2000
     """How many subwords at most; there is one for each character at least."""

@@ -39,13 +39,25 @@ class Memory(NamedTuple):
     start: Tensor
 
 
+def lstm(width: int, state: int) -> nn.LSTM:
+    """A layer that remembers to begin with: forget gates open by one (Jozefowicz et al. 2015)."""
+    layer = nn.LSTM(width, state, batch_first=True)
+    with torch.no_grad():
+        layer.bias_ih_l0[state : 2 * state] += 1
+    return layer
+
+
+def embedded(subwords: Tensor, words: Tensor) -> Tensor:
+    """Rows of the matrix [v, w] at the scale of one that is for input alone (Vaswani et al. 2017)."""
+    return functional.embedding(subwords, words) * float(words.size(1)) ** 0.5
+
+
 class Encoder(nn.Module):
     """Reads embedded sources [n, s, w] forth and back."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.forth = nn.LSTM(width, width // 2, batch_first=True)
-        self.back = nn.LSTM(width, width // 2, batch_first=True)
+        self.forth, self.back = lstm(width, width // 2), lstm(width, width // 2)
         self.key = nn.Linear(width, width, bias=False)
         self.start = nn.Linear(width, 4 * width)
 
@@ -78,8 +90,7 @@ class Decoder(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.LSTM(width, width, batch_first=True)
-        self.second = nn.LSTM(2 * width, width, batch_first=True)
+        self.first, self.second = lstm(width, width), lstm(2 * width, width)
         self.mix = nn.Linear(2 * width, width)
 
     def forward(self, embedded: Tensor, memory: Memory) -> Tensor:
@@ -123,7 +134,7 @@ class Translator(nn.Module):
         return memory
 
     def embedded(self, subwords: Tensor) -> Tensor:
-        return functional.embedding(subwords, self.words)
+        return embedded(subwords, self.words)
 
     def logits(self, output: Tensor) -> Tensor:
         return functional.linear(output, self.words, self.bias)

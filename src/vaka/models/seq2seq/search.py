@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vaka.models.seq2seq.net import Memory
+from vaka.models.seq2seq.net import Memory, embedded
 
 
 class Weights(NamedTuple):
@@ -56,7 +56,7 @@ def cell(x: Tensor, h: Tensor, c: Tensor, weight: Tensor, bias: Tensor) -> tuple
 def step(last: Tensor, state: Tensor, memory: Memory, weights: Weights) -> tuple[Tensor, Tensor]:
     """Log-probabilities [n k, v] of the next subword and the new state [n k, 4 w], from the last [n k]."""
     h1, c1, h2, c2 = state.chunk(4, 1)
-    h1, c1 = cell(functional.embedding(last, weights.words), h1, c1, weights.first, weights.first_bias)
+    h1, c1 = cell(embedded(last, weights.words), h1, c1, weights.first, weights.first_bias)
     query = h1.reshape(memory.keys.size(0), -1, h1.size(1))
     scores = torch.bmm(query, memory.keys.transpose(1, 2)) + memory.bias
     found = torch.bmm(torch.softmax(scores, 2), memory.values).reshape(-1, h1.size(1))

@@ -79,7 +79,7 @@ class TranslationLearner:
         limits = self.coder.limits
         assert isinstance(network, Translator)
         published = TranslationGraph(network.cpu().eval(), beams=self._hyper.beams, longest=limits.target)
-        example = self.coder.inputs(*(rows[:2] for rows in self._train))
+        example = self.coder.inputs(*((rows * 2)[:2] for rows in self._train))
         return Graph(
             module=published,
             example=tuple(torch.from_numpy(example[name]) for name in (SOURCE, TARGET)),
