@@ -10,6 +10,7 @@ and Wolf 2017).
 n: rows, s and t: lengths of source and target, v: vocabulary, w: width.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -43,13 +44,13 @@ def lstm(width: int, state: int) -> nn.LSTM:
     """A layer that remembers to begin with: forget gates open by one (Jozefowicz et al. 2015)."""
     layer = nn.LSTM(width, state, batch_first=True)
     with torch.no_grad():
-        layer.bias_ih_l0[state : 2 * state] += 1
+        layer.get_parameter("bias_ih_l0")[state : 2 * state] += 1
     return layer
 
 
 def embedded(subwords: Tensor, words: Tensor) -> Tensor:
     """Rows of the matrix [v, w] at the scale of one that is for input alone (Vaswani et al. 2017)."""
-    return functional.embedding(subwords, words) * float(words.size(1)) ** 0.5
+    return functional.embedding(subwords, words) * math.sqrt(words.size(1))
 
 
 class Encoder(nn.Module):

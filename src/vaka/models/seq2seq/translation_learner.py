@@ -41,6 +41,7 @@ class TranslationLearner:
         self.coder = Coder(vocabulary, Limits.of(*self._train, characters=data.most_characters))
         lengths = [len(source) + len(target) for source, target in zip(*self._train, strict=True)]
         self._batches = Batches(lengths, hyper.batch_size, hyper.seed)
+        self._subwords_per_step = sum(map(len, self._train[1])) / len(data.train) * self._batches.size
         self._random = Generator(device)
         self.samples_per_step, self.steps_per_epoch = self._batches.size, self._batches.count
         torch.manual_seed(hyper.seed)
@@ -50,13 +51,15 @@ class TranslationLearner:
         self.pieces = hyper.accumulate_steps
 
     def loss(self, step: int, piece: int = 0) -> Tensor:
-        """Cross-entropy with smoothed labels (Szegedy et al. 2016) per subword of the batch, in nats."""
+        """Cross-entropy with smoothed labels (Szegedy et al. 2016), in nats per subword.
+
+        Of an average batch: so a subword counts the same in a batch of long texts and in one of short ones.
+        """
         chosen = self._batches.of(step)
         own = self.part.slice(self.samples_per_step, piece, self.pieces)
         sources, targets = ([rows[i] for i in chosen[own]] for rows in self._train)
         logits, after = self._forward(self.replica, sources, targets, self._masks(step, own))
-        count = sum(len(self._train[1][i]) for i in chosen)
-        return _cross_entropy(logits, after, self._hyper.label_smoothing) / count
+        return _cross_entropy(logits, after, self._hyper.label_smoothing) / self._subwords_per_step
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> Metrics:
