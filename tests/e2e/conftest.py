@@ -108,7 +108,7 @@ def training_job(name: str = "job", **spec: Any) -> JSON:
 
 def lasting_job(name: str = "job", *, epochs: int = 4, **spec: Any) -> JSON:
     """A TrainingJob of half a minute that keeps a checkpoint every 20 of its steps, 70 an epoch."""
-    model = {"architecture": "cnn", "hyperparameters": {"epochs": epochs, "width": 8}}
+    model = {"architecture": "cnn", "hyperparameters": {"epochs": epochs, "width": 8, "batchSize": 128}}
     return training_job(name, model=model, checkpoint={"everySteps": 20}, **spec)
 
 

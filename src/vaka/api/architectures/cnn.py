@@ -4,12 +4,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from vaka.api.architectures.base import Fraction, Hyperparameters, Measure, NoOptions
+from vaka.api.architectures.base import Fraction, Hyperparameters, Measure, NoOptions, Positive
 
 
 class CNN(Hyperparameters, frozen=True):
     """Settings of the image classifier."""
 
+    batch_size: Positive = 64
     label_smoothing: Fraction = 0.1
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: the fewer pictures a class has, the more each counts, so that all classes count alike."""
