@@ -1,7 +1,7 @@
 """The built-in architectures, a folder each.
 
-A folder is a module as `vaka.models.architecture.Architecture` describes it, found by its name: to add one,
-add the folder, and its hyper-parameters to `vaka.api.hyperparameters`.
+A folder is a module as `vaka.models.architecture.Architecture` describes it, found by its name, with a module
+of that name in `vaka.api.architectures`: docs/architectures.md adds one.
 """
 
 from importlib import import_module
