@@ -16,6 +16,7 @@ from vaka.models.architecture import Part
 from vaka.models.yolo.detection_learner import DetectionLearner
 from vaka.training.export import export
 from vaka.training.loop import begin, fit
+from vaka.training.snapshot import State, copied
 
 Shades = Callable[..., DetectionSet]
 
@@ -65,6 +66,30 @@ def test_processes_together_measure_what_one_alone_measures(squares: Shades) -> 
         first.validate(first.network.eval())
     first.part = Part(0, 1, lambda _: parts[0] + parts[1])
     assert first.validate(first.network) == alone.validate(alone.network.eval())
+
+
+class Halfway:
+    """Keeps what there is after the second step."""
+
+    def stepped(self, state: State) -> None:
+        if state.watch.step == 2:
+            self.tensors, self.record = copied(state.tensors()), state.watch.record()
+
+    def ended(self, state: State) -> None: ...
+
+
+def test_a_run_that_goes_on_ends_as_one_that_nobody_disturbed(squares: Shades) -> None:
+    keeper, states = Halfway(), []
+    for _ in range(2):
+        run = learner(squares(8), epochs=2, batch_size=4)
+        states.append(begin(run, run.hyper, lambda _: None))
+        if len(states) == 2:
+            for name, tensor in states[1].tensors().items():
+                tensor.copy_(keeper.tensors[name])
+            states[1].resume(keeper.record)
+        fit(run, run.hyper, states[-1], keeper)
+    whole, resumed = (state.tensors() for state in states)
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
 
 
 def test_it_learns_and_the_published_graph_is_as_good(squares: Shades, tmp_path: Path) -> None:
