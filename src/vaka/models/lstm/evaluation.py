@@ -88,21 +88,14 @@ def series_for(manifest: Manifest, source: Path, options: SeriesOptions, form: s
     try:
         series = read_series(table, own, form)
     except DatasetError:
-        other = _only_column(table, own, form, said["observed"] or said["known"])
-        if other is None:
+        if options.targets or len(manifest.labels) > 1 or own.observed or own.known:
             raise
-        series = other
+        series = read_series(table, msgspec.structs.replace(own, targets=[]), form)
+        if len(series.targets) > 1:  # of one column, the name does not matter
+            raise
     if said["positive"] and (series.values[:, : len(series.targets)] <= 0).any():
         raise DatasetError(source, "has values that are not positive: the model forecasts logarithms")
     return series
-
-
-def _only_column(table: Path, options: SeriesOptions, form: str, others: list[str]) -> Series | None:
-    """The series of a table whose one column has another name than the model's; None where it has more."""
-    if others or len(options.targets) > 1:
-        return None
-    series = read_series(table, msgspec.structs.replace(options, targets=[]), form)
-    return series if len(series.targets) == 1 else None
 
 
 def unpacked(source: Path, scratch: Path) -> Path:
