@@ -209,13 +209,23 @@ class Member(nn.Module):
         return self.location(known).reshape(-1, *self.size), around
 
 
+class Members(nn.ModuleList):
+    """Members that are trained side by side: one module, so that it can be sharded as one."""
+
+    def forward(self, frame: Frame, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What each says: locations [members, n, ...] and quantiles around them [members, n, ...]."""
+        masks = [None] * len(self) if kept is None else kept.unbind()
+        said = [member(frame.moves, frame.state, mask) for member, mask in zip(self, masks, strict=True)]
+        return torch.stack([location for location, _ in said]), torch.stack([around for _, around in said])
+
+
 class Forecaster(nn.Module):
-    """Members that are trained side by side and answer together, by the mean of what they say."""
+    """Members and what they are told; they answer by the mean of what each says."""
 
     def __init__(self, framing: Framing, members: list[Member]) -> None:
         super().__init__()
         self.framing = framing
-        self.members = nn.ModuleList(members)
+        self.members = Members(members)
 
     def forward(
         self, past: Tensor, future: Tensor | None, kept: Tensor | None = None
@@ -228,12 +238,8 @@ class Forecaster(nn.Module):
         """
         with torch.no_grad():
             frame = self.framing(past, future)
-        masks = [None] * len(self.members) if kept is None else kept.unbind()
-        said = [
-            member(frame.moves, frame.state, mask) for member, mask in zip(self.members, masks, strict=True)
-        ]
-        locations = torch.stack([location for location, _ in said]) * self.framing.located
-        return frame.centre, frame.scale, locations, torch.stack([around for _, around in said])
+        locations, around = self.members(frame, kept)
+        return frame.centre, frame.scale, locations * self.framing.located, around
 
 
 class Published(nn.Module):
