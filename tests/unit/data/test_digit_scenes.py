@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vaka.data.packaged.digit_scenes import OVERLAP, SIDE, cut, iou, resized, scene
+from vaka.data.packaged.digit_scenes import OVERLAP, SIDE, covered, cut, resized, scene
 
 GLYPHS = [np.full((20, 6 + 4 * number), 255, np.uint8) for number in range(3)]
 VALUES = np.array([1, 7, 0])
@@ -24,7 +24,7 @@ def test_a_box_is_where_a_digit_has_ink_and_digits_overlap_a_little_at_most() ->
             assert 0 <= top <= top + height <= SIDE
             assert (pixels[top : top + height, left : left + width] == 255).all()
             others = [other for other in digits if other is not digit]
-            assert all(iou(digit.box, other.box) <= OVERLAP for other in others)
+            assert all(covered(digit.box, other.box) <= OVERLAP for other in others)
 
 
 def test_a_glyph_is_cut_to_its_ink_and_keeps_its_shape() -> None:

@@ -26,7 +26,8 @@ DIGITS = (1, 8)
 SIZES = (14.0, 64.0)
 """The longer side of a digit, in pixels."""
 OVERLAP = 0.35
-"""IoU that two digits have at most."""
+"""Part of the smaller of two digits' boxes that the other covers at most: what lies within another is hard
+to tell, even for people."""
 INK = 32
 """Grey value from which on a pixel counts as ink."""
 BACKGROUND = 48
@@ -64,7 +65,7 @@ def scene(glyphs: list[Pixels], values: NDArray[np.int64], seed: str) -> tuple[P
         for _ in range(_TRIES):
             left, top = (random.randint(SIDE - length + 1) for length in pixels.shape[::-1])
             digit = Digit(pixels, left, top, int(values[which]))
-            if all(iou(digit.box, other.box) <= OVERLAP for other in digits):
+            if all(covered(digit.box, other.box) <= OVERLAP for other in digits):
                 digits.append(digit)
                 break
     for digit in digits:
@@ -89,18 +90,17 @@ def resized(glyph: Pixels, longer: float) -> Pixels:
     return np.asarray(Image.fromarray(glyph).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def iou(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
-    """Intersection over union of two boxes of left, top, width, height."""
+def covered(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
+    """Part of the smaller of two boxes of left, top, width, height that the other covers."""
     width, height = (max(0, min(a[i] + a[i + 2], b[i] + b[i + 2]) - max(a[i], b[i])) for i in (0, 1))
-    both = width * height
-    return both / (a[2] * a[3] + b[2] * b[3] - both)
+    return width * height / min(a[2] * a[3], b[2] * b[3])
 
 
 def recipe() -> Recipe:
     """Scenes of as many different digits as there are here."""
     digits = mnist.recipe()
     return Recipe(
-        f"1-{digits.version}",
+        f"2-{digits.version}",
         f"{COUNTS['train']:,} and {COUNTS['test']:,} scenes of 128 pixels, composed of {digits.summary}",
         _build,
     )

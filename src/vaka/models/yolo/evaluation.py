@@ -24,7 +24,7 @@ SAMPLES = 128
 """How many images show which values there are between the layers."""
 MOST = 100
 """Objects of a picture that the protocol looks at."""
-PROTOCOL = Suppression(score=0.001, overlap=0.7, most=MOST, several=True)
+PROTOCOL = Suppression(score=0.001, overlap=0.65, most=MOST, several=True)
 """Recall is measured down to the unlikely, and a box that may be of two classes counts as both."""
 _NAMES = {
     **{"map": "AP_all", "map50": "AP_50", "map75": "AP_75"},
