@@ -60,18 +60,23 @@ def divide(parts: Parts, folder: Path, *, validation_fraction: float, seed: int)
     train = parts.splits.get("train")
     if not train:
         raise DatasetError(folder, f"has only {' and '.join(parts.splits)} data: training needs train data")
-    if not any(len(picture.boxes) for picture in train):
-        raise DatasetError(folder, "has no box in its training data: there is nothing to find")
-    held_out = parts.splits.get("validation") or parts.splits.get("test")
-    if held_out:
-        return DetectionSet(train, held_out, parts.classes, parts.notes)
-    if len(train) < 2:
-        raise DatasetError(folder, "has one picture: training needs two, one of them to measure with")
-    order = np.random.default_rng(seed).permutation(len(train))
-    count = max(1, round(len(train) * validation_fraction))
-    note = f"no test split: {count:,} of {len(train):,} pictures are held out for validation"
-    rest, chosen = ([train[i] for i in sorted(part)] for part in (order[count:], order[:count]))
-    return DetectionSet(rest, chosen, parts.classes, (*parts.notes, note))
+    held_out, notes = parts.splits.get("validation") or parts.splits.get("test"), parts.notes
+    if not held_out:
+        if len(train) < 2:
+            raise DatasetError(folder, "has one picture: training needs two, one of them to measure with")
+        order = np.random.default_rng(seed).permutation(len(train))
+        count = max(1, round(len(train) * validation_fraction))
+        notes += (f"no test split: {count:,} of {len(train):,} pictures are held out for validation",)
+        train, held_out = ([train[i] for i in sorted(part)] for part in (order[count:], order[:count]))
+    check_boxes(train, folder, "there is nothing to find in its training pictures")
+    check_boxes(held_out, folder, "there is nothing to measure by in its validation pictures")
+    return DetectionSet(train, held_out, parts.classes, notes)
+
+
+def check_boxes(pictures: list[Picture], folder: Path, otherwise: str) -> None:
+    """DatasetError where no picture has a box."""
+    if not any(len(picture.boxes) for picture in pictures):
+        raise DatasetError(folder, f"{otherwise}: none has a box")
 
 
 def relabel(parts: Parts, classes: tuple[str, ...], folder: Path) -> Parts:

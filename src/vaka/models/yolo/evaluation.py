@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vaka.api.dataset import DatasetSpec
 from vaka.artifacts.runtime import Predict
-from vaka.data.detection.dataset import DetectionSet, Picture, divide, relabel
+from vaka.data.detection.dataset import DetectionSet, Picture, check_boxes, divide, relabel
 from vaka.data.detection.load import read
 from vaka.models.architecture import Evaluation, Inputs, Metrics, Published
 from vaka.models.yolo.letterbox import Placement, fitted, letterbox
@@ -154,6 +154,7 @@ def evaluate(predict: Predict, model: Published, source: Path, options: Evaluati
     labels = model.manifest.labels
     parts = read(source, format=options.format, scratch=options.scratch)
     pictures = relabel(parts, tuple(labels), source).choose(options.split, source)
+    check_boxes(pictures, source, "there is nothing to measure by in these pictures")
     started = perf_counter()
     found = found_by(predict, pictures, side_of(model))
     seconds = perf_counter() - started

@@ -64,7 +64,6 @@ def test_a_folder_without_boxes_is_refused(
     ("split", "text", "complaint"),
     [
         ("test", "0 0.5 0.5 0.2 0.4", "has only test data: training needs train data"),
-        ("train", "", "has no box in its training data: there is nothing to find"),
         ("train", "0 0.5 0.5 0.2 0.4", "has one picture: training needs two"),
     ],
 )
@@ -76,3 +75,12 @@ def test_what_cannot_be_trained_on_is_refused(
     parts = read(tmp_path, format="yolo", scratch=tmp_path)
     with pytest.raises(DatasetError, match=complaint):
         divide(parts, tmp_path, validation_fraction=0.1, seed=0)
+
+
+@pytest.mark.parametrize(("empty", "what"), [("train", "find in its training"), ("val", "measure by in its")])
+def test_pictures_without_any_box_are_no_data(picture: Write, tmp_path: Path, empty: str, what: str) -> None:
+    for split in ("train", "val"):
+        text = "" if split == empty else "0 0.5 0.5 0.2 0.4"
+        picture(f"{split}/a.png").with_suffix(".txt").write_text(text)
+    with pytest.raises(DatasetError, match=f"there is nothing to {what} .*: none has a box"):
+        divide(read(tmp_path, format="yolo", scratch=tmp_path), tmp_path, validation_fraction=0.1, seed=0)
