@@ -42,8 +42,15 @@ def parse_times(texts: Sequence[str], form: str | None = None) -> Times:
             raise ValueError(f"{texts[0]!r} may be {' or '.join(pair)}: say which in timeFormat")
         if both:
             return both[0]
-    bad = next((text for text in texts if _tried([text], None) is None), texts[0])
-    raise ValueError(f"{bad!r} is no time in ISO 8601: give timeFormat, as for strptime")
+    return np.concatenate([_mixed(text) for text in texts])
+
+
+def _mixed(text: str) -> Times:
+    """The time of one text among others that are written in another way."""
+    for form in (None, *_FORMATS):
+        if (found := _tried([text], form)) is not None:
+            return found
+    raise ValueError(f"{text!r} is no time in ISO 8601: give timeFormat, as for strptime")
 
 
 def _tried(texts: Sequence[str], form: str | None) -> Times | None:

@@ -23,6 +23,11 @@ def test_what_may_be_day_or_month_is_refused_until_one_is_impossible() -> None:
     assert parse_times(["1/2/2019"], "%d/%m/%Y")[0] == np.datetime64("2019-02-01")
 
 
+def test_tables_that_change_their_way_of_writing_are_read() -> None:
+    found = parse_times(["20-May-87", "Apr 22, 2020"])
+    assert [str(time)[:10] for time in found] == ["1987-05-20", "2020-04-22"]
+
+
 def test_what_is_no_time_is_named() -> None:
     with pytest.raises(ValueError, match="'yesterday' is no time in ISO 8601: give timeFormat"):
         parse_times(["2019-03-01", "yesterday"])
