@@ -146,8 +146,13 @@ def _choose_one(
         weights=np.mean([centre.weights for centre, _ in best], 0),
         effects=np.mean([centre.effects for centre, _ in best], 0),
         optimism=float(np.mean([centre.optimism for centre, _ in best])),
-        gain=float(best[0][1].mean() / last[1].mean()),
+        gain=ratio(best[0][1], last[1]),
     )
+
+
+def ratio(errors: Values, others: Values) -> float:
+    """Of two mean errors; 1 where the other has none, as of a series that stands still."""
+    return float(errors.mean() / others.mean()) if others.any() else 1.0
 
 
 def better(errors: Values, others: Values, horizon: int) -> bool:
@@ -191,7 +196,7 @@ def _candidates(
             effects=effects,
             season=season,
             logarithmic=logarithmic,
-            optimism=max(1.0, float(errors.mean() / fitted.mean())),
+            optimism=max(1.0, ratio(errors, fitted)),
         )
         found.append((centre, errors))
     return found

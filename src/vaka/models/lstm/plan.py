@@ -67,6 +67,10 @@ def plan(data: SeriesData, hyper: LSTM) -> Plan:
     split = Split.of(len(series), data.validation_fraction, data.test_fraction, hyper.horizon)
     values = series.values[:, : len(series.targets)]
     earlier = values[: split.validation]
+    still = (earlier == earlier[0]).all(0)
+    if still.any():
+        name = series.targets[int(np.argmax(still))]
+        raise DatasetError(data.source, f"{name} never changes: there is nothing to forecast")
     season = data.season
     if season is None:
         season = find_season(earlier[:, 0], series.frequency.seasons, hyper.horizon)
@@ -86,8 +90,8 @@ def plan(data: SeriesData, hyper: LSTM) -> Plan:
         split=split,
         season=season,
         centres=centres,
-        floor=np.where(usual > 0, FLOOR * usual, 1.0),
-        level=np.maximum(LEVEL * np.sqrt(np.square(earlier).mean(0)), usual) + np.finfo(float).tiny,
+        floor=FLOOR * usual,
+        level=np.maximum(LEVEL * np.sqrt(np.square(earlier).mean(0)), usual),
         spans=spans,
     )
 

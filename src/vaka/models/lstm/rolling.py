@@ -20,6 +20,7 @@ CHUNK = 256
 MOST = 5000
 """More origins than these tell no more: they are then spread evenly."""
 INTERVALS = (0.8, 0.95)
+HOPELESS = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,6 @@ class Rolled:
         of = slice(None) if step is None else slice(step - 1, step)
         mae = {name: float(errors[:, of].mean()) for name, errors in self.absolute.items()}
         losses = {name: float(errors[:, of].mean()) for name, errors in self.pinball.items()}
-        walk = max(mae["randomWalk"], np.finfo(float).tiny)
         per_origin = {name: errors[:, of].mean((1, 2)) for name, errors in self.absolute.items()}
         wins = better(per_origin[MODEL], per_origin["randomWalk"], step or self.horizon)
         found = {
@@ -75,14 +75,21 @@ class Rolled:
             "mae": mae[MODEL],
             "pinball": losses[MODEL],
             **{name: float(part[:, of].mean()) for name, part in self.inside.items()},
-            "maeRatio": mae[MODEL] / walk,
-            "pinballRatio": losses[MODEL] / losses["randomWalk"],
-            "pinballRatioEwma": losses[MODEL] / losses["randomWalkEwma"],
-            "maeRatioDrift": mae[MODEL] / mae["drift"],
+            "maeRatio": ratio(mae[MODEL], mae["randomWalk"]),
+            "pinballRatio": ratio(losses[MODEL], losses["randomWalk"]),
+            "pinballRatioEwma": ratio(losses[MODEL], losses["randomWalkEwma"]),
+            "maeRatioDrift": ratio(mae[MODEL], mae["drift"]),
         }
         if "seasonalNaive" in mae:
-            found["maeRatioSeasonalNaive"] = mae[MODEL] / mae["seasonalNaive"]
+            found["maeRatioSeasonalNaive"] = ratio(mae[MODEL], mae["seasonalNaive"])
         return found | {"beatsRandomWalk": float(wins)}
+
+
+def ratio(own: float, other: float) -> float:
+    """Of two errors; where the other has none, 1 or as good as infinite."""
+    if other:
+        return own / other
+    return 1.0 if own == 0 else HOPELESS
 
 
 def roll(predict: Predict, known: Known, series: Series, begin: int, horizon: int | None = None) -> Rolled:

@@ -155,6 +155,19 @@ def test_a_series_that_is_too_short_is_refused(make, changes: dict[str, int], to
         learner(make, make.walk(), **changes)
 
 
+def test_a_series_that_never_changes_is_refused(make) -> None:
+    with pytest.raises(DatasetError, match="t0 never changes: there is nothing to forecast"):
+        learner(make, np.full(500, 3.0))
+
+
+def test_a_series_that_stands_still_at_the_end_has_measures(make, tmp_path: Path) -> None:
+    values = make.walk()
+    values[350:] = values[350]
+    metrics = (one := learner(make, values)).test(trained(one, tmp_path))
+    assert metrics["maeRatio"] == 1
+    assert np.isfinite(list(metrics.values())).all()
+
+
 def test_rolling_origins_do_not_look_ahead(walked) -> None:
     one, predict = walked
     series = one.data.series
