@@ -51,13 +51,13 @@ class Translation(Pipeline):
     def _subwords(self, value: str | bytes, where: str) -> list[int]:
         """BadInput where it is no text that the model takes."""
         text, limits = clean(_text(value, where)), self._coder.limits
-        if not text:
-            raise BadInput(f"input {where} is empty: give a text of 1 to {limits.characters:,} characters")
         if len(text) > limits.characters:
             raise BadInput(
                 f"input {where} has {len(text):,} characters: at most {limits.characters:,} are translated"
             )
         subwords = self._coder.vocabulary.encode(text)
+        if not subwords:
+            raise BadInput(f"input {where} is empty: give a text of 1 to {limits.characters:,} characters")
         if len(subwords) > limits.source:
             raise BadInput(
                 f"input {where} has {len(subwords):,} subwords: at most {limits.source:,} are translated, "
@@ -67,11 +67,9 @@ class Translation(Pipeline):
 
 
 def _text(value: str | bytes, where: str) -> str:
-    if isinstance(value, str):
-        return value
     try:
-        return value.decode()
-    except UnicodeDecodeError:
+        return (value.encode() if isinstance(value, str) else value).decode()
+    except UnicodeError:
         raise BadInput(f"input {where} is not UTF-8: give a text") from None
 
 

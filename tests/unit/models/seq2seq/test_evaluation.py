@@ -38,6 +38,13 @@ def test_a_manifest_tells_what_is_known_of_unseen_and_of_seen_pairs(published: P
     assert {"subwords.model", "card.html"} <= published.manifest.files.keys()
 
 
+def test_the_card_shows_translations_of_unseen_and_of_seen_texts(published: Published) -> None:
+    card = (published.folder / "card.html").read_text()
+    assert "Translations of unseen texts" in card
+    assert "The first of 72 pairs that it was trained on, which it may only remember." in card
+    assert card.count("<td>der ") == 16
+
+
 def test_evaluate_gives_the_measures_of_the_task(
     published: Published, capsys: pytest.CaptureFixture[str]
 ) -> None:

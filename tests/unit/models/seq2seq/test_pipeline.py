@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vaka.artifacts.errors import BadInput
 from vaka.artifacts.runtime import predictor
@@ -28,7 +31,7 @@ def texts_fixture(published: Published) -> Pipeline:
     return pipeline(published.manifest, published.folder)
 
 
-def given(*texts: Any) -> dict[str, Any]:
+def given_texts(*texts: Any) -> dict[str, Any]:
     return {"text": np.array(texts, object)}
 
 
@@ -37,7 +40,7 @@ def test_translations_are_those_of_the_graph(
 ) -> None:
     pairs = language(60, 20).validation
     graph = predictor(published.folder / "model.onnx")
-    inputs, told = texts.encode(given(*pairs.sources[:-1], pairs.sources[-1].encode()))
+    inputs, told = texts.encode(given_texts(*pairs.sources[:-1], pairs.sources[-1].encode()))
     outputs = texts.decode(graph(inputs), told)
     assert (
         outputs["translation"].tolist()
@@ -48,7 +51,7 @@ def test_translations_are_those_of_the_graph(
 
 
 def test_spaces_and_composition_do_not_matter(texts: Pipeline) -> None:
-    one, other = (texts.encode(given(text))[0]["source"] for text in ("die große", " die  gro\u00dfe "))
+    one, other = (texts.encode(given_texts(text))[0]["source"] for text in ("die große", " die  gro\u00dfe "))
     assert (one == other).all()
 
 
@@ -57,6 +60,8 @@ def test_spaces_and_composition_do_not_matter(texts: Pipeline) -> None:
     [
         ("", r"input text\[1\] is empty: give a text of 1 to 60 characters"),
         (" \n", r"input text\[1\] is empty"),
+        ("\u2581", r"input text\[1\] is empty"),  # what sentencepiece writes for a space
+        ("\ud800", r"input text\[1\] is not UTF-8"),
         ("x" * 61, r"input text\[1\] has 61 characters: at most 60 are translated"),
         ("字 " * 30, r"input text\[1\] has \d+ subwords: at most \d+ are translated"),
         (b"\xff", r"input text\[1\] is not UTF-8"),
@@ -64,7 +69,17 @@ def test_spaces_and_composition_do_not_matter(texts: Pipeline) -> None:
 )
 def test_what_is_no_text_for_the_model_is_refused(texts: Pipeline, value: Any, said: str) -> None:
     with pytest.raises(BadInput, match=said):
-        texts.encode(given("der hund", value))
+        texts.encode(given_texts("der hund", value))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=80) | st.binary(max_size=80))
+def test_any_text_is_encoded_or_refused(published: Published, value: str | bytes) -> None:
+    texts = pipeline(published.manifest, published.folder)
+    with suppress(BadInput):
+        source = texts.encode(given_texts(value))[0]["source"]
+        assert source.shape == (1, published.manifest.options["sourceLimit"])
+        assert source.any()
 
 
 def asked(model: Published, body: dict[str, Any]) -> list[Any]:
