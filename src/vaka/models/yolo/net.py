@@ -171,6 +171,19 @@ class Head(nn.Module):
         return Found(distances.unflatten(2, (4, BINS)), self.classes(features).flatten(2).transpose(1, 2))
 
 
+class Heads(nn.Module):
+    """A head for each map, their findings side by side. A module of its own, so that it can be sharded."""
+
+    def __init__(self, channels: list[int], inner: int, classes: int) -> None:
+        super().__init__()
+        self.each = nn.ModuleList(Head(one, inner, classes) for one in channels)
+
+    def forward(self, *maps: Tensor) -> Found:
+        found = [head(features) for head, features in zip(self.each, maps, strict=True)]
+        distances, classes = zip(*found, strict=True)
+        return Found(torch.cat(distances, 1), torch.cat(classes, 1))
+
+
 def _branch(channels: int, inner: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(separable(channels, inner), separable(inner, inner), nn.Conv2d(inner, outputs, 1))
 
@@ -188,10 +201,8 @@ class Detector(nn.Module):
         channels = self.backbone.channels[-3:]
         self.pyramid = Pyramid(channels, size.depth)
         inner = max(channels[0], 4 * BINS)
-        self.heads = nn.ModuleList(Head(each, inner, classes) for each in channels)
+        self.heads = Heads(channels, inner, classes)
 
     def forward(self, image: Tensor) -> Found:
-        maps = self.pyramid(*self.backbone(image))
-        found = [head(features) for head, features in zip(self.heads, maps, strict=True)]
-        distances, classes = zip(*found, strict=True)
-        return Found(torch.cat(distances, 1), torch.cat(classes, 1))
+        found: Found = self.heads(*self.pyramid(*self.backbone(image)))
+        return found

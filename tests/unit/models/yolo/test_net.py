@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from vaka.models.yolo.boxes import cells
 from vaka.models.yolo.net import BINS, SIZES, Detector
@@ -36,3 +37,8 @@ def test_a_gradient_reaches_every_weight() -> None:
     found = network(torch.rand(2, 3, 64, 64))
     (found.distances.square().sum() + found.classes.square().sum()).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_its_parts_can_be_sharded() -> None:
+    """FSDP takes modules with a forward of their own; it shards the parts of a network one by one."""
+    assert not any(isinstance(part, nn.ModuleList) for part in Detector(SIZES["n"], 2).children())
