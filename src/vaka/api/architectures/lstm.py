@@ -18,9 +18,9 @@ FREQUENCY = r"^[0-9]{0,4}(S|T|H|D|B|W|M|Q|Y)$"
 class LSTM(base.Hyperparameters, frozen=True):
     """LSTMs that read the recent past of a series and tell its next values with their quantiles."""
 
-    epochs: base.Positive = 6
+    epochs: base.Positive = 12
     batch_size: base.Positive = 256
-    learning_rate: Annotated[float, Meta(gt=0, le=10)] = 0.001
+    learning_rate: Annotated[float, Meta(gt=0, le=10)] = 0.004
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.1
     max_grad_norm: Annotated[float, Meta(gt=0)] | None = 1.0
     keep_best: bool = True

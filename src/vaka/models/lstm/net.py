@@ -171,27 +171,29 @@ class Member(nn.Module):
     """One LSTM: where a window's future lies, and how wide, in units of its volatility.
 
     A quantile is location + exp(spread) * profile, where only location and spread depend on the window.
-    It begins as what volatilities alone tell, and learns where that is wrong.
+    It begins as what volatilities alone tell, and learns where that is wrong. What was fitted stays as it is:
+    weight decay would draw it to zero, where no correction is, and not to what is known.
 
     Args:
-        state: FP32 [horizon, targets, state], how the state moves the spread to begin with.
+        state: FP32 [horizon, targets, state], how the state moves the spread.
         profile: FP32 [horizon, targets, quantiles], quantiles of the moves over their volatility.
     """
 
     keep: Tensor
+    state: Tensor
+    profile: Tensor
 
     def __init__(self, shape: Shape, hidden: int, layers: int, state: Tensor, profile: Tensor) -> None:
         super().__init__()
         self.size = (shape.horizon, shape.targets)
         self.lstm = nn.LSTM(shape.columns + shape.targets, hidden, layers, batch_first=True)
         self.location = nn.Linear(hidden + shape.state, shape.horizon * shape.targets)
-        self.spread = nn.Linear(hidden + shape.state, shape.horizon * shape.targets)
+        self.spread = nn.Linear(hidden, shape.horizon * shape.targets)
         for layer in (self.location, self.spread):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        with torch.no_grad():
-            self.spread.weight[:, hidden:] = state.flatten(0, 1)
-        self.profile = nn.Parameter(profile.clone())
+        self.register_buffer("state", state.clone())
+        self.register_buffer("profile", profile.clone())
         self.register_buffer("keep", torch.tensor([float(q != MEDIAN) for q in shape.quantiles]))
 
     def forward(self, moves: Tensor, state: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -204,7 +206,8 @@ class Member(nn.Module):
         _, (hidden, _) = self.lstm(torch.cat([moves, sizes], 2))
         last = hidden[-1] if kept is None else hidden[-1] * kept
         known = torch.cat([last, state], 1)
-        spread = (WIDEST * torch.tanh(self.spread(known))).exp().reshape(-1, *self.size)
+        wide = torch.einsum("ns,hts->nht", state, self.state) + self.spread(last).reshape(-1, *self.size)
+        spread = (WIDEST * torch.tanh(wide)).exp()
         around = spread[..., None] * (self.profile * self.keep)  # the median is the location
         return self.location(known).reshape(-1, *self.size), around
 
