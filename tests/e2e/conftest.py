@@ -55,6 +55,15 @@ class Namespace:
             pytest.fail(f"{what} is not {state} but {status}\n{events}\n{pods}")
         return self.get(kind, name)
 
+    def post(self, service: str, path: str, body: JSON) -> tuple[int, JSON]:
+        """Status and answer of a request to a Service, from within the cluster's network."""
+        address = self.get("service", service)["spec"]["clusterIP"]
+        command = ["curl", "-s", "-m", "60", "-w", "\n%{http_code}", "-d", "@-", f"http://{address}{path}"]
+        inside, text = self.cluster.inside(*command), json.dumps(body)
+        done = subprocess.run(inside, input=text, capture_output=True, text=True, check=True)
+        answer, _, code = done.stdout.rpartition("\n")
+        return int(code), json.loads(answer)
+
     def patch(self, what: str, change: JSON) -> None:
         self.kubectl("patch", what, "--type=merge", "-p", json.dumps(change))
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
@@ -31,11 +30,16 @@ def test_a_translator_is_suspended_goes_on_and_is_served(namespace: Any) -> None
     assert {"chrf", "bleu", "exactMatch", "loss", "trainChrf"} <= metrics.keys()
     namespace.apply(example("udhr-seq2seq-service.yaml"))
     namespace.wait("isvc/udhr-seq2seq", "Ready", seconds=120)
-    address = namespace.get("service", "udhr-seq2seq")["spec"]["clusterIP"]
-    url = f"http://{address}/v1/models/udhr-seq2seq:predict"
-    answer = httpx.post(url, json={"instances": [SOURCE, {"text": SOURCE}]}, timeout=60)
-    first, second = answer.json()["predictions"]
+    answer = ask(namespace, SOURCE, {"text": SOURCE})
+    assert answer[0] == 200, answer
+    first, second = answer[1]["predictions"]
     assert isinstance(first["translation"], str)
     assert first["translation"] == second["translation"]
-    refused = httpx.post(url, json={"instances": ["a" * 1001]}, timeout=60)
-    assert (refused.status_code, "at most 1,000 are translated" in refused.json()["error"]) == (400, True)
+    status, refused = ask(namespace, "a" * 1001)
+    assert (status, "at most 1,000 are translated" in refused["error"]) == (400, True)
+
+
+def ask(namespace: Any, *instances: Any) -> tuple[int, dict[str, Any]]:
+    path = "/v1/models/udhr-seq2seq:predict"
+    found: tuple[int, dict[str, Any]] = namespace.post("udhr-seq2seq", path, {"instances": instances})
+    return found

@@ -191,7 +191,7 @@ def summary(plan: Plan, model: PublishedModel) -> str:
 Next:
   vaka evaluate --model {quoted} --data {shlex.quote(plan.run.spec.dataset.storage_uri)} --json
   vaka serve --model {quoted} --name {plan.service} --http-port {HTTP_PORT}
-  vaka predict --model {quoted} PICTURE"""
+  vaka predict --model {quoted} INPUT    # a picture, a .json file, or - for JSON on standard input"""
 
 
 def _place(uri: str) -> str:

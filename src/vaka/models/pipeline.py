@@ -77,8 +77,9 @@ class Pipeline:
     def instances(self, given: list[Any], where: str) -> Arrays:
         """People's inputs for instances as JSON has them; BadInput says what is wrong, and `where`."""
         inputs = self.signature.inputs
-        if len(inputs) == 1 and not isinstance(given[0], dict):
-            return {inputs[0].name: with_ones(from_json(given, inputs[0].datatype, where), inputs[0])}
+        if len(inputs) == 1:
+            values = [_value(one, inputs[0], f"{where}[{i}]") for i, one in enumerate(given)]
+            return {inputs[0].name: with_ones(from_json(values, inputs[0].datatype, where), inputs[0])}
         names = ", ".join(tensor.name for tensor in inputs)
         for i, instance in enumerate(given):
             if not isinstance(instance, dict):
@@ -111,6 +112,14 @@ class Pipeline:
     def instance_example(self) -> Any | None:
         """An instance to show; None: zeros, as the signature has it."""
         return None
+
+
+def _value(instance: Any, tensor: Tensor, where: str) -> Any:
+    """That of the one input, which may stand by its name or alone."""
+    if not isinstance(instance, dict):
+        return instance
+    check_names(instance, [tensor], f"{where}: ")
+    return instance[tensor.name]
 
 
 def _zeros(tensor: Tensor, rows: int) -> Array:

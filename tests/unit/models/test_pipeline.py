@@ -32,6 +32,13 @@ def test_instances_of_several_inputs_are_objects() -> None:
         plain.instances([3], "instances")
 
 
+def test_the_one_input_may_stand_by_its_name_or_alone() -> None:
+    plain = Pipeline(manifest("onnx", TWO[:1]))
+    assert plain.instances([1, {"a": 2}], "instances")["a"].tolist() == [1, 2]
+    with pytest.raises(BadInput, match=r"instances\[1\]: input 'b' is unknown: the model takes a"):
+        plain.instances([1, {"b": 2}], "instances")
+
+
 def test_a_graph_is_warmed_up_where_its_shapes_are_known() -> None:
     example = Pipeline(manifest("onnx", TWO)).example(3)
     assert example is not None
