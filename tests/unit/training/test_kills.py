@@ -41,8 +41,9 @@ class Killed:
             return subprocess.Popen([sys.executable, "-m", "vaka.training"], env=environment, stderr=log)
 
     def kill_at(self, step: int, number: signal.Signals) -> int:
-        process = self.start()
-        while process.poll() is None and self.newest() < step:
+        """Send the signal once the process itself has written a checkpoint of this step or a later one."""
+        before, process = self.newest(), self.start()
+        while process.poll() is None and self.newest() < max(step, before + 1):
             time.sleep(0.001)
         process.send_signal(number)
         return process.wait()
