@@ -14,7 +14,7 @@ pytestmark = pytest.mark.api
         ({"dataset": {}}, r"spec.dataset.storageUri: Required value"),
         ({"dataset": {"storageUri": "mnist"}}, r"must be pkg://NAME, pvc://CLAIM/PATH, s3://BUCKET/PREFIX"),
         ({"output": {"storageUri": "pkg://x"}}, r"must be pvc://CLAIM/PATH, s3://BUCKET/PREFIX or file:///"),
-        ({"model": {"architecture": "rnn"}}, r'Unsupported value: "rnn": supported values: "cnn", "custom"'),
+        ({"model": {"architecture": "rnn"}}, r'Unsupported value: "rnn": supported values: "cnn", "lstm", '),
         ({"model": {"architecture": "custom"}}, r"trainer.image must be given: architecture custom"),
         ({"trainer": {"numNodes": 2, "minNodes": 3}}, r"minNodes must not be greater than numNodes"),
         ({"trainer": {"numNodes": 0}}, r"spec.trainer.numNodes: .*greater than or equal to 1"),
@@ -157,7 +157,7 @@ CANARY: dict[str, Any] = {"model": {"storageUri": "s3://b/m"}}
         ),
         (
             {"canary": {"predictor": CANARY | {"logger": {"url": "ftp://here"}}}},
-            "or s3://BUCKET/PREFIX",
+            "s3://BUCKET/PREFIX or kafka://BROKER:PORT",
         ),
         ({"canary": {"predictor": CANARY, "gates": {"steps": [10, 10]}}}, "Duplicate value"),
         ({"canary": {"predictor": CANARY, "headers": [{"name": "a b", "value": "c"}]}}, "should match"),
