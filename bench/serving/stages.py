@@ -26,7 +26,7 @@ from vaka.artifacts.tensors import Array
 from vaka.models.pipeline import pipeline
 from vaka.serving import numbers, v1, v2
 from vaka.serving.batcher import Batcher, BatchPolicy
-from vaka.serving.http import Request, Response
+from vaka.serving.messages import Request, Response
 from vaka.serving.predictor import Predictor
 
 SAMPLES = 256
