@@ -1,14 +1,15 @@
 """What readers give: images with their labels, split for training, and the error that names the file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Split = Literal["train", "validation", "test"]
+T = TypeVar("T")
 
 
 class DatasetError(Exception):
@@ -18,6 +19,29 @@ class DatasetError(Exception):
         super().__init__(f"{file}: {why}")
         self.file = file
         self.why = why
+
+
+def one_split(splits: Mapping[Split, T], split: str, source: Path) -> T:
+    """The split of this name, or by `auto` the best to measure with: test if there is one."""
+    order: tuple[Split, ...] = ("test", "validation", "train")
+    for name in order if split == "auto" else [name for name in order if name == split]:
+        if name in splits:
+            return splits[name]
+    raise DatasetError(source, f"has no {split} split: it has {', '.join(splits)}")
+
+
+def class_index(
+    names: Sequence[str], used: Iterable[int], classes: Sequence[str], folder: Path
+) -> NDArray[np.int64]:
+    """Where each of a data set's classes stands among `classes`, int64 [names]; -1 for one that is not used.
+
+    DatasetError where one that is used is unknown.
+    """
+    place = {name: index for index, name in enumerate(classes)}
+    for name in (names[i] for i in used):
+        if name not in place:
+            raise DatasetError(folder, f"has class {name}: the model knows {', '.join(classes)}")
+    return np.array([place.get(name, -1) for name in names], np.int64)
 
 
 @dataclass(frozen=True)
@@ -68,11 +92,7 @@ class Parts:
             every = list(self.splits.values())
             pixels, labels = ([getattr(images, part) for images in every] for part in ("pixels", "labels"))
             return Images(np.concatenate(pixels), np.concatenate(labels))
-        order: tuple[Split, ...] = ("test", "validation", "train")
-        for name in order if split == "auto" else [name for name in order if name == split]:
-            if name in self.splits:
-                return self.splits[name]
-        raise DatasetError(source, f"has no {split} split: it has {', '.join(self.splits)}")
+        return one_split(self.splits, split, source)
 
 
 @dataclass(frozen=True)
@@ -127,11 +147,7 @@ def relabel(parts: Parts, classes: tuple[str, ...], folder: Path) -> Parts:
         if most >= len(classes):
             raise DatasetError(folder, f"has label {most}: the model knows 0 to {len(classes) - 1}")
         return replace(parts, classes=classes)
-    place = {name: index for index, name in enumerate(classes)}
     used = {int(i) for images in parts.splits.values() for i in np.unique(images.labels)}
-    for name in (parts.classes[i] for i in sorted(used)):
-        if name not in place:
-            raise DatasetError(folder, f"has class {name}: the model knows {', '.join(classes)}")
-    index = np.array([place.get(name, -1) for name in parts.classes])
+    index = class_index(parts.classes, sorted(used), classes, folder)
     splits = {split: Images(images.pixels, index[images.labels]) for split, images in parts.splits.items()}
     return replace(parts, splits=splits, classes=classes)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vaka.data import archive
-from vaka.data.dataset import DatasetError, Split
+from vaka.data.dataset import DatasetError, Split, one_split
 from vaka.data.pair_tables import SUFFIXES, Columns, rows
 
 FORMATS = ("auto", *SUFFIXES)
@@ -59,11 +59,7 @@ class TextParts:
         if split == "all":
             every = [pair for pairs in self.splits.values() for pair in pairs.pairs()]
             return Pairs(*zip(*every, strict=True))
-        order: tuple[Split, ...] = ("test", "validation", "train")
-        for name in order if split == "auto" else [name for name in order if name == split]:
-            if name in self.splits:
-                return self.splits[name]
-        raise DatasetError(source, f"has no {split} split: it has {', '.join(self.splits)}")
+        return one_split(self.splits, split, source)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vaka.data.dataset import DatasetError, Split
+from vaka.data.dataset import DatasetError, Split, class_index, one_split
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,7 @@ class Parts:
         """One split's pictures, those of `all`, or by `auto` the best to measure with."""
         if split == "all":
             return [picture for pictures in self.splits.values() for picture in pictures]
-        order: tuple[Split, ...] = ("test", "validation", "train")
-        for name in order if split == "auto" else [name for name in order if name == split]:
-            if name in self.splits:
-                return self.splits[name]
-        raise DatasetError(source, f"has no {split} split: it has {', '.join(self.splits)}")
+        return one_split(self.splits, split, source)
 
 
 @dataclass(frozen=True)
@@ -86,11 +82,7 @@ def relabel(parts: Parts, classes: tuple[str, ...], folder: Path) -> Parts:
         if used and used[-1] >= len(classes):
             raise DatasetError(folder, f"has class {used[-1]}: the model knows 0 to {len(classes) - 1}")
         return replace(parts, classes=classes)
-    place = {name: index for index, name in enumerate(classes)}
-    for name in (parts.classes[i] for i in used):
-        if name not in place:
-            raise DatasetError(folder, f"has class {name}: the model knows {', '.join(classes)}")
-    index = np.array([place.get(name, -1) for name in parts.classes], np.int64)
+    index = class_index(parts.classes, used, classes, folder)
     splits = {
         split: [replace(picture, classes=index[picture.classes]) for picture in pictures]
         for split, pictures in parts.splits.items()
