@@ -69,6 +69,10 @@ class Part:
         number, of = self.rank * pieces + piece, self.of * pieces
         return slice(samples * number // of, samples * (number + 1) // of)
 
+    def most(self, samples: int) -> int:
+        """Samples of the largest part: all go as many rounds as it needs, as a sharded network demands."""
+        return -(-samples // self.of)
+
 
 class Learner(Protocol):
     """One training run: network, data and what is to be learned. Deterministic given its seed.

@@ -67,8 +67,7 @@ class ImageLearner:
         everything = self.data.validation
         images = everything[self.part.slice(len(everything))]
         sums = torch.zeros(2, dtype=torch.float64, device=self._device)
-        largest = -(-len(everything) // self.part.of)  # all go as many rounds, as a sharded network demands
-        for start in range(0, largest, VALIDATION_BATCH):
+        for start in range(0, self.part.most(len(everything)), VALIDATION_BATCH):
             pixels = torch.from_numpy(images.pixels[start : start + VALIDATION_BATCH])
             labels = torch.from_numpy(images.labels[start : start + VALIDATION_BATCH])
             with autocast(self._device):

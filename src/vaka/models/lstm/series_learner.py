@@ -62,8 +62,7 @@ class SeriesLearner:
         count = len(self.validation)
         own = self.validation[self.part.slice(count)]
         total = torch.zeros((), dtype=torch.float64, device=self._device)
-        largest = -(-count // self.part.of)  # all go as many rounds, as a sharded network demands
-        for begin in range(0, largest, CHUNK):
+        for begin in range(0, self.part.most(count), CHUNK):
             total += self._losses(network, own[begin : begin + CHUNK]).mean((1, 2)).sum().double()
         return {MEASURE.name: float(self.part.total(total)) / count}
 

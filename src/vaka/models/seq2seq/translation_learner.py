@@ -1,7 +1,5 @@
 """A training run of the translator: which pairs come at which step, the loss, the measures."""
 
-import math
-
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
@@ -66,10 +64,9 @@ class TranslationLearner:
         """Loss (nats per subword) and accuracy of the held-out targets, each subword after the true ones."""
         sources, targets = self._validation
         own = range(len(sources))[self.part.slice(len(sources))]
-        rounds = math.ceil(math.ceil(len(sources) / self.part.of) / VALIDATION_BATCH)
         found = torch.zeros(2, dtype=torch.float64, device=self._device)
-        for start in range(0, rounds * VALIDATION_BATCH, VALIDATION_BATCH):
-            # All go as many rounds, as a sharded network demands: without a pair, on one that counts nothing.
+        for start in range(0, self.part.most(len(sources)), VALIDATION_BATCH):
+            # A round without a pair goes over one that counts nothing.
             chosen = own[start : start + VALIDATION_BATCH]
             rows = [sources[i] for i in chosen] or sources[:1], [targets[i] for i in chosen] or [[]]
             logits, after = self._forward(network, *rows)

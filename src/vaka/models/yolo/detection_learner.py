@@ -71,9 +71,8 @@ class DetectionLearner:
         pictures = self.data.validation
         own = range(*self.part.slice(len(pictures)).indices(len(pictures)))
         rows = np.zeros((len(pictures), MOST, 6), np.float32)
-        largest = -(-len(pictures) // self.part.of)  # all go as many rounds, as a sharded network demands
         ready = Exported(network, self.hyper.image_size)
-        for start in range(0, largest, VALIDATION_BATCH):
+        for start in range(0, self.part.most(len(pictures)), VALIDATION_BATCH):
             some = own[start : start + VALIDATION_BATCH]
             for index, objects in zip(some, self._objects(ready, some), strict=True):
                 rows[index, : len(objects.scores)] = np.column_stack(
