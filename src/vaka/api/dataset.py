@@ -1,11 +1,10 @@
 """What a TrainingJob trains on."""
 
-from itertools import chain
 from typing import Annotated
 
 from msgspec import Meta
 
-from vaka.api.architectures import AUTO, FORMATS
+from vaka.api.architectures import ALL_FORMATS, AUTO
 from vaka.api.types import Opaque, Resource, Rule, SecretRef, said
 
 DATASET_URI = Rule(
@@ -27,7 +26,7 @@ class DatasetSpec(Resource, frozen=True):
         str,
         said(
             "How the data is laid out, as far as the architecture can read it; auto: whichever is found.",
-            enum=[AUTO, *dict.fromkeys(chain.from_iterable(FORMATS.values()))],
+            enum=[*ALL_FORMATS],
         ),
     ] = AUTO
     options: Annotated[

@@ -4,14 +4,13 @@ import argparse
 import json
 import sys
 import tempfile
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from vaka import storage
-from vaka.api.architectures import AUTO, FORMATS, check_format, options
+from vaka.api.architectures import ALL_FORMATS, AUTO, check_format, options
 from vaka.artifacts.read import graph_of, open_model
 from vaka.artifacts.runtime import predictor
 from vaka.cli.errors import UserError
@@ -41,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """How the data is to be read."""
-    formats = ", ".join(dict.fromkeys([AUTO, *chain.from_iterable(FORMATS.values())]))
+    formats = ", ".join(ALL_FORMATS)
     parser.add_argument("--format", default=AUTO, help=f"one of {formats} (default: %(default)s)")
     parser.add_argument(
         "--option",

@@ -8,6 +8,7 @@ decides).
 import difflib
 import pkgutil
 from importlib import import_module
+from itertools import chain
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ ARCHITECTURES: dict[str, type[Hyperparameters]] = {
     name: module.HYPERPARAMETERS for name, module in _MODULES.items()
 }
 FORMATS: dict[str, tuple[str, ...]] = {name: module.FORMATS for name, module in _MODULES.items()}
+ALL_FORMATS = (AUTO, *dict.fromkeys(chain.from_iterable(FORMATS.values())))
 MEASURES: dict[str, Measure] = {name: module.MEASURE for name, module in _MODULES.items()}
 
 
