@@ -38,6 +38,8 @@ class Pipeline:
     """Whether the columns of a table are the inputs as they are."""
     frames: bool = False
     """Whether an instance may be the bytes of a picture file, so that a video is something to look at."""
+    forecasts: bool = False
+    """Whether it is a `vaka.models.lstm.pipeline.Forecasting`, which the forecast API asks."""
     threaded: bool = False
     """Whether encoding takes so long that it would hold up other requests."""
 

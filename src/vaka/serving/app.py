@@ -15,7 +15,7 @@ import vaka
 from vaka.api.contract import Report
 from vaka.artifacts.errors import BadInput
 from vaka.models.pipeline import Arrays, Pipeline
-from vaka.serving import bodies, openapi, timeseries, v1, v2
+from vaka.serving import bodies, openapi, v1, v2
 from vaka.serving.errors import BadRequest, NotReady, ServingError, UnknownPath, WrongMethod, refusal_of
 from vaka.serving.load import loading
 from vaka.serving.messages import Request, Response
@@ -96,7 +96,7 @@ class App:
     def _found(self, path: str) -> tuple[tuple[str, ...], Endpoint]:
         if endpoint := self._fixed.get(path):
             return READ, endpoint
-        if path == timeseries.PATH:
+        if path == openapi.FORECAST:
             return POST, partial(self._measured, "v1", self._forecast, Named(""))
         if found := V1.fullmatch(path):
             named = Named(found["name"])
@@ -170,6 +170,8 @@ class App:
 
     async def _forecast(self, _: Named, request: Request) -> Response:
         """The body names the model."""
+        from vaka.serving import timeseries  # most servers have no use for it
+
         try:
             asked = await _decoded(request, lambda request: timeseries.decode(self._body(request)))
             holder = self._repository.find(asked.model)

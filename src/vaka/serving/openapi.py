@@ -11,11 +11,10 @@ import msgspec
 
 import vaka
 from vaka.artifacts.manifest import Tensor
-from vaka.models.lstm.pipeline import Forecasting
 from vaka.models.pipeline import Pipeline
-from vaka.serving import timeseries
 
 JSON = "application/json"
+FORECAST = "/v1/timeseries/forecast"
 ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 NUMBERS = {"BOOL": "boolean", "BYTES": "string", "FP16": "number", "FP32": "number", "FP64": "number"}
 REFUSALS = {
@@ -43,11 +42,11 @@ def document(name: str, pipeline: Pipeline | None) -> dict[str, Any]:
         "/v2/health/live": {"get": _asking("live", "Whether the server is up")},
         "/v2/health/ready": {"get": _asking("ready", "Whether it answers predictions")},
     }
-    if isinstance(pipeline, Forecasting):
-        body = timeseries.described(name, pipeline)
-        operations[timeseries.PATH] = {
-            "post": _operation("forecast", "Forecast (KServe's time-series API)", body)
-        }
+    if pipeline and pipeline.forecasts:
+        from vaka.serving import timeseries  # most servers have no use for it
+
+        body = timeseries.described(name, timeseries.forecaster(pipeline, name))
+        operations[FORECAST] = {"post": _operation("forecast", "Forecast (KServe's time-series API)", body)}
     return {
         "openapi": "3.1.0",
         "info": {"title": name, "version": vaka.__version__, "description": _about(pipeline)},

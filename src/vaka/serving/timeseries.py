@@ -22,7 +22,6 @@ from vaka.models.pipeline import Arrays, Pipeline
 from vaka.serving.errors import BadRequest, ServingError, refusal_of
 from vaka.serving.messages import Response
 
-PATH = "/v1/timeseries/forecast"
 Kind = Literal["univariate_time_series", "multivariate_time_series"]
 _UNITS = {
     **{"second": "S", "minute": "T", "hour": "H", "day": "D"},

@@ -37,6 +37,7 @@ class Forecasting(Pipeline):
     """See `vaka.models.pipeline.Pipeline`."""
 
     independent_rows = True
+    forecasts = True
 
     def __init__(self, manifest: Manifest) -> None:
         super().__init__(manifest)
