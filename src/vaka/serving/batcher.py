@@ -1,7 +1,8 @@
 """Micro-batching: requests that wait for the model at the same time are computed together.
 
 Nothing waits for company: what has come in while the model was busy, or in the same turn of the event loop,
-is a batch. Only `max_latency` lets a batch wait to be filled, and only while requests do come together.
+is a batch, and where requests come one by one, each is computed at once. Only `max_latency` lets a batch wait
+to be filled, and only while requests do come together.
 """
 
 import asyncio
@@ -81,8 +82,10 @@ class Batcher:
         self._scheduled = False
         self._filling: asyncio.TimerHandle | None = None
         """Runs out when a batch has waited for long enough to be filled."""
+        self._came = 0
+        """Requests since the model last had nothing to do."""
         self._together = False
-        """Whether requests came several at a time last."""
+        """Whether requests come several at a time."""
         self._batch_s = INLINE_S
         self._row_s = 0.0
         self._thread: Executor = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -107,12 +110,7 @@ class Batcher:
         answer: asyncio.Future[dict[str, Array]] = loop.create_future()
         self._queue.append(_Item(inputs, tuple(outputs), rows, kind, now + seconds, now, answer))
         self._rows += rows
-        if not self._scheduled:
-            self._scheduled = True
-            self._schedule(loop)
-        elif self._filling and self._rows >= self._policy.max_batch_size:
-            self._filling.cancel()
-            self._schedule(loop)
+        self._wake(loop)
         try:
             return await answer
         finally:
@@ -135,20 +133,35 @@ class Batcher:
                 f"{self._rows} rows wait for the model: try again in {retry} s", retry_after=retry
             )
 
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that what has come is computed: at once where requests come one by one."""
+        self._came += 1
+        self._together = self._together or self._came > 1
+        if not self._scheduled:
+            self._scheduled = True
+            if self._together:
+                self._schedule(loop)
+            else:
+                self._compute(loop)
+        elif self._filling and self._rows >= self._policy.max_batch_size:
+            self._filling.cancel()
+            self._schedule(loop)
+
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         full = self._rows >= self._policy.max_batch_size
         if self._policy.max_latency and self._together and not full:
-            self._filling = loop.call_later(self._policy.max_latency, self._compute)
+            self._filling = loop.call_later(self._policy.max_latency, self._compute, loop)
         else:
             self._filling = None
-            loop.call_soon(self._compute)
+            loop.call_soon(self._compute, loop)
 
-    def _compute(self) -> None:
+    def _compute(self, loop: asyncio.AbstractEventLoop) -> None:
         self._filling = None
-        loop = asyncio.get_running_loop()
         batch = self._take(time.monotonic())
         if not batch:
             self._scheduled = False
+            self._together = self._came > 1
+            self._came = 0
         elif self._batch_s < INLINE_S:
             self._settle(batch, *self._timed(batch), loop)
         else:
@@ -207,7 +220,6 @@ class Batcher:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         rows = sum(item.rows for item in batch)
-        self._together = len(batch) > 1
         # By the processor's time: on a busy machine a thread would only wait for longer.
         self._batch_s += LEARNING * (busy - self._batch_s)
         self._row_s += LEARNING * (took / rows - self._row_s)
@@ -222,7 +234,7 @@ class Batcher:
         if self._queue:
             self._schedule(loop)
         else:
-            self._scheduled = False
+            loop.call_soon(self._compute, loop)  # who else comes in this turn did not come alone
 
 
 def _joined(batch: list[_Item]) -> dict[str, Array]:

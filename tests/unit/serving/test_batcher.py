@@ -52,11 +52,28 @@ def test_everyone_gets_what_they_would_have_got_alone(requests, size, batchable)
             assert answer["y"].tolist() == [2 * value for value in request]
 
 
-async def test_requests_that_wait_together_are_computed_together():
+async def test_the_first_is_computed_at_once_and_what_waits_meanwhile_together():
     model = Doubler()
     batcher = model.batcher(max_batch_size=4)
-    await asyncio.gather(*(batcher.infer(rows(n)) for n in range(6)))
-    assert model.batches == [4, 2]
+    await asyncio.gather(*(batcher.infer(rows(n)) for n in range(7)))
+    assert model.batches == [1, 4, 2]
+
+
+async def test_requests_that_keep_coming_together_are_computed_together():
+    model = Doubler()
+    batcher = model.batcher(max_batch_size=4)
+    for _ in range(3):
+        await asyncio.gather(*(batcher.infer(rows(n)) for n in range(3)))
+        await idle(batcher)
+    assert model.batches == [1, 2, 3, 3]
+
+
+async def test_a_request_that_comes_alone_waits_for_no_turn_of_the_loop():
+    batcher = Doubler().batcher()
+    await batcher.infer(rows(1))  # on a thread: how long the model takes is not known yet
+    await idle(batcher)
+    with pytest.raises(StopIteration):
+        batcher.infer(rows(2)).send(None)
 
 
 async def test_inputs_of_other_shapes_or_outputs_are_not_mixed():
@@ -67,7 +84,7 @@ async def test_inputs_of_other_shapes_or_outputs_are_not_mixed():
         batcher.infer(flat), batcher.infer(square), batcher.infer(flat, ["y"]), batcher.infer(flat)
     )
     assert [answer["y"].shape for answer in answers] == [(2,), (1, 3), (2,), (2,)]
-    assert sorted(model.batches) == [1, 2, 4]
+    assert model.batches == [2, 1, 2, 2]
 
 
 async def test_inputs_of_uneven_length_are_computed_alone():
@@ -90,6 +107,11 @@ async def test_a_model_that_cannot_batch_runs_one_request_at_a_time():
     batcher = model.batcher(batchable=False)
     await asyncio.gather(*(batcher.infer(rows(n)) for n in range(3)))
     assert model.batches == [1, 1, 1]
+
+
+async def idle(batcher):
+    while batcher._scheduled:
+        await asyncio.sleep(0)
 
 
 async def busy(model, **policy):
@@ -165,11 +187,13 @@ async def test_a_batch_waits_to_be_filled_only_while_requests_come_together():
     model = Doubler()
     batcher = model.batcher(max_batch_size=2, max_latency=3600)
     await batcher.infer(rows(1))  # alone: nothing to wait for
-    await asyncio.gather(batcher.infer(rows(1)), batcher.infer(rows(2)))
+    await idle(batcher)
+    await asyncio.gather(*(batcher.infer(rows(n)) for n in range(3)))
+    await idle(batcher)
     late = asyncio.ensure_future(batcher.infer(rows(3)))
     await asyncio.sleep(0)
     await asyncio.gather(late, batcher.infer(rows(4)))
-    assert model.batches == [1, 2, 2]
+    assert model.batches == [1, 1, 2, 2]
 
 
 async def test_a_request_whose_time_is_over_is_not_computed():
