@@ -51,3 +51,8 @@ def _number(text: str) -> float:
         return float(text) if text else 1.0
     except ValueError:
         return 0.0
+
+
+def has_files(body: bytes) -> bool:
+    """Whether values are in base64. A single letter is found, or not, in a tenth of the time."""
+    return b"b" in body and b'"b64"' in body

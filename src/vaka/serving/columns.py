@@ -16,9 +16,9 @@ CODES = (
 )
 """HTTP statuses and gRPC codes that requests end with."""
 
-READY, PID, IN_FLIGHT = range(3)
-"""Columns that are of no meaning any more when the process has ended."""
-LASTING = 3
+READY, PID, IN_FLIGHT, ENDED = range(4)
+"""Columns that are of no meaning any more when the process has ended; ENDED counts connections."""
+LASTING = 4
 """The columns from here on are counters: they stay."""
 
 

@@ -57,6 +57,8 @@ class Connection(asyncio.Protocol):
         # uvloop's transports have the same methods and another base class.
         self._transport = cast(asyncio.Transport, transport)
         self._server.connections.add(self)
+        if self._server.closing:
+            transport.close()  # it was on its way when this began
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         self._ending = True
@@ -214,7 +216,7 @@ class Connection(asyncio.Protocol):
     def _switch(self, other: asyncio.Protocol) -> None:
         """Leave the connection to another protocol, which answers the request itself."""
         held, self._held = self._held, None
-        self._server.gone(self)
+        self._server.connections.discard(self)
         self._transport.set_protocol(other)
         other.connection_made(self._transport)
         if held:

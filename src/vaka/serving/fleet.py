@@ -1,76 +1,116 @@
-"""The server's processes: one for each processor, each with a listening socket of its own on the same port.
+"""The server's processes: one for each processor, and this first one, which gives them the connections.
 
-The kernel spreads connections over the sockets (SO_REUSEPORT); on one shared socket a process can starve.
-This one only keeps the others running: it imports nothing heavy, so that it costs little memory.
+Left to the kernel (SO_REUSEPORT) connections are spread by chance: of two processes one has often twice as
+much to do as the other, and two connections meet in one process half of the time. So this one accepts them,
+and hands each to the process that has the fewest. It keeps the others running, and imports nothing heavy, so
+that it costs little memory.
 """
 
 import logging
 import os
-import select
+import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
+
+from vaka.serving.handover import ENOUGH, TAKES, give
 
 MIN_LIFE_S = 5.0
 """A process that ends sooner is started again only after a pause."""
 PAUSE_S = 1.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+BURST = 64
+"""Connections that are accepted before anything else is looked at."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What one of the processes is told: its number, and the pipes to and from the first one."""
+    """What one of the processes is told: its number, and its end of the channel to the first one."""
 
     number: int
-    alive: int
-    """Readable, with nothing to read, when the first process has ended."""
-    up: int
-    """To be written to once it listens."""
+    channel: socket.socket
 
 
 Work = Callable[[Place], None]
 """Serves until SIGTERM or SIGINT, in a process of its own."""
 
 
+@dataclass(kw_only=True)
+class _Worker:
+    """One of the processes, as the first one sees it."""
+
+    number: int
+    pid: int
+    channel: socket.socket
+    born: float
+    takes: bool = False
+    """Whether it takes connections now."""
+    given: int = 0
+    """How many it was given."""
+
+
 class Fleet:
     """Runs `work` in several processes until they are told to stop.
 
     Args:
+        listener: where connections come in.
+        ended: how many connections of the process of this number have ended.
         forget: called with the number of a process that has ended.
-        listening: called once all of them listen for the first time.
+        listening: called once all of them take connections for the first time.
     """
 
     def __init__(
-        self, work: Work, *, size: int, forget: Callable[[int], None], listening: Callable[[], None]
+        self,
+        work: Work,
+        *,
+        size: int,
+        listener: socket.socket,
+        ended: Callable[[int], int],
+        forget: Callable[[int], None],
+        listening: Callable[[], None],
     ) -> None:
         self._work = work
         self._size = size
+        self._listener = listener
+        self._count_ended = ended
         self._forget = forget
         self._listening = listening
-        self._numbers: dict[int, int] = {}
-        self._born: dict[int, float] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._due: dict[int, float] = {}
+        """When processes that ended too soon are started again, by number."""
+        self._selector = selectors.DefaultSelector()
+        self._accepting = False
+        self._begun = False
         self._stopping = False
+        self._code = 0
 
     def run(self) -> int:
         """The exit status: 0 where all ended as they were told, 1 where one could not even begin."""
-        self._alive = os.pipe()
-        self._up = os.pipe()
         before = {one: signal.signal(one, self._pass_on) for one in SIGNALS}
         try:
             for number in range(self._size):
                 self._start(number)
-            return self._watch()
+            while self._workers or self._due:
+                self._turn()
+            return self._code
         finally:
             for one, handler in before.items():
                 signal.signal(one, handler)
-            for end in (*self._alive, *self._up):
-                os.close(end)
+            self._selector.close()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        for number in [number for number, when in self._due.items() if when <= now]:
+            del self._due[number]
+            self._start(number)
+        wait = max(0.0, min(self._due.values()) - now) if self._due else None
+        for key, _ in self._selector.select(wait):
+            key.data()
 
     def _start(self, number: int) -> None:
         """Start a process, unless told to stop; no signal may come before it is known to be there."""
@@ -78,23 +118,31 @@ class Fleet:
         try:
             if self._stopping:
                 return
+            own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             pid = os.fork()
             if pid == 0:
-                self._be(number)
-            self._numbers[pid] = number
-            self._born[pid] = time.monotonic()
+                own.close()
+                self._be(Place(number=number, channel=other))
+            other.close()
+            worker = _Worker(number=number, pid=pid, channel=own, born=time.monotonic())
+            self._workers[number] = worker
+            self._selector.register(own, selectors.EVENT_READ, lambda: self._hear(worker))
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def _be(self, number: int) -> None:
+    def _be(self, place: Place) -> None:
         """The life of another process: nothing of this one's is run after it."""
         code = 1
         try:
-            os.close(self._alive[1])
+            # A process knows by its channel that the first one has ended, if no other holds that one's end.
+            for worker in self._workers.values():
+                worker.channel.close()
+            self._listener.close()
+            self._selector.close()
             for one in SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            self._work(Place(number=number, alive=self._alive[0], up=self._up[1]))
+            self._work(place)
             code = 0
         except Exception:
             log.exception("a server process fails")
@@ -104,67 +152,65 @@ class Fleet:
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
         self._stopping = True
-        for pid in self._numbers:
-            os.kill(pid, number)
+        self._due.clear()
+        for worker in self._workers.values():
+            os.kill(worker.pid, number)
 
-    def _watch(self) -> int:
-        if not self._await_listening():
-            return self._end()
-        self._listening()
-        while self._numbers:
-            pid, status = os.wait()
-            self._ended(pid, os.waitstatus_to_exitcode(status))
-        return 0
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            said = worker.channel.recv(1)
+        except ConnectionError:  # it ended before it took all that it was given
+            said = b""
+        worker.takes = said == TAKES
+        if said not in (TAKES, ENOUGH):
+            self._gone(worker)
+        if not self._begun and sum(one.takes for one in self._workers.values()) == self._size:
+            self._begun = True
+            self._listening()
+        self._attend()
 
-    def _await_listening(self) -> bool:
-        """Whether all listen; not where one ends before that."""
-        heard = 0
-        while heard < self._size:
-            if select.select([self._up[0]], [], [], 0.1)[0]:
-                heard += len(os.read(self._up[0], self._size))
-            for pid in list(self._numbers):
-                if os.waitpid(pid, os.WNOHANG)[0]:
-                    self._forget(self._numbers.pop(pid))
-                    return False
-        return True
+    def _attend(self) -> None:
+        """Accept connections as long as someone takes them, and none at all where nobody will again."""
+        takes = any(worker.takes for worker in self._workers.values())
+        if takes and not self._accepting:
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        if self._accepting and not takes:
+            self._selector.unregister(self._listener)
+        self._accepting = takes
+        if self._stopping and not takes:
+            self._listener.close()
 
-    def _end(self) -> int:
-        for pid in self._numbers:
-            os.kill(pid, signal.SIGINT)
-        for pid in self._numbers:
-            os.waitpid(pid, 0)
-        return 0 if self._stopping else 1
+    def _accept(self) -> None:
+        for _ in range(BURST):
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # all are accepted, or it has gone already
+                return
+            with connection:
+                self._give(connection)
 
-    def _ended(self, pid: int, code: int) -> None:
-        number = self._numbers.pop(pid)
-        self._forget(number)
+    def _give(self, connection: socket.socket) -> None:
+        """Hand it to the process that has the fewest; nobody can have it where all are about to end."""
+        takers = [worker for worker in self._workers.values() if worker.takes]
+        takers.sort(key=lambda worker: worker.given - self._count_ended(worker.number))
+        for wait in (False, True):
+            for worker in takers:
+                if give(worker.channel, connection, wait=wait):
+                    worker.given += 1
+                    return
+
+    def _gone(self, worker: _Worker) -> None:
+        self._selector.unregister(worker.channel)
+        worker.channel.close()
+        del self._workers[worker.number]  # first: no signal may go to a process that is reaped
+        code = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
+        self._forget(worker.number)
         if self._stopping:
             return
+        if not self._begun:
+            self._code = 1
+            self._pass_on(signal.SIGINT, None)
+            return
         log.error("a server process ended with %d: another one takes its place", code)
-        if time.monotonic() - self._born.pop(pid) < MIN_LIFE_S:
-            time.sleep(PAUSE_S)
-        self._start(number)
-
-
-@contextmanager
-def reserved(host: str, *ports: int | None) -> Iterator[list[int | None]]:
-    """The ports, taken from anyone else and open to the processes of this server; 0 is any free one.
-
-    OSError if a port cannot be had.
-    """
-    with ExitStack() as stack:
-        yield [None if port is None else stack.enter_context(_reserved(host, port)) for port in ports]
-
-
-@contextmanager
-def _reserved(host: str, port: int) -> Iterator[int]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as reservation:
-        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            reservation.bind((host, port))
-        except OSError as error:
-            raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
-        # Only now, so that another server on this port is an error and does not share it unseen.
-        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        yield int(reservation.getsockname()[1])
+        soon = time.monotonic() - worker.born < MIN_LIFE_S
+        self._due[worker.number] = time.monotonic() + (PAUSE_S if soon else 0.0)

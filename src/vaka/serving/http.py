@@ -5,11 +5,18 @@ microseconds: see bench/serving.
 """
 
 import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Protocol
 
 from vaka.serving.connection import Connection
+from vaka.serving.handover import ENOUGH, TAKES, take
 from vaka.serving.messages import App, Refuse
+
+log = logging.getLogger(__name__)
 
 
 class Open(Protocol):
@@ -26,15 +33,18 @@ class Open(Protocol):
 
 
 class HttpServer:
-    """Serves an application on a listening socket of its own.
+    """Serves an application on connections that it accepts itself or that it is given.
 
     Args:
         app: answers requests; what it raises is answered with 500.
         refuse: makes the answer to what is no request for the application (status, message).
         max_body: bytes that a body may have.
+        ended: called when a connection has ended.
     """
 
-    def __init__(self, app: App, refuse: Refuse, *, max_body: int) -> None:
+    def __init__(
+        self, app: App, refuse: Refuse, *, max_body: int, ended: Callable[[], None] = lambda: None
+    ) -> None:
         self.app = app
         self.refuse = refuse
         self.max_body = max_body
@@ -42,24 +52,61 @@ class HttpServer:
         self.connections: set[Open] = set()
         self.now = 0.0
         self.date = ""
+        self._ended = ended
         self._listener: asyncio.Server | None = None
+        self._channel: socket.socket | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._emptied = asyncio.Event()
+        self._adopting: set[asyncio.Task[None]] = set()
 
-    async def start(self, host: str, port: int, *, backlog: int = 2048, reuse_port: bool = False) -> int:
+    async def start(self, host: str, port: int) -> int:
         """Listen; gives the port. OSError where it cannot be had."""
-        loop = asyncio.get_running_loop()
         self._tick()
-        self._listener = await loop.create_server(
-            lambda: Connection(self), host, port, backlog=backlog, reuse_port=reuse_port
-        )
+        self._listener = await asyncio.get_running_loop().create_server(lambda: Connection(self), host, port)
         return int(self._listener.sockets[0].getsockname()[1])
+
+    def adopt_from(self, channel: socket.socket, *, orphaned: Callable[[], None]) -> None:
+        """Take the connections that another process gives; see handover.
+
+        Args:
+            orphaned: called when the other process has ended.
+        """
+        self._tick()
+        self._channel = channel
+        asyncio.get_running_loop().add_reader(channel, self._take_all, channel, orphaned)
+        channel.send(TAKES)
+
+    def _take_all(self, channel: socket.socket, orphaned: Callable[[], None]) -> None:
+        try:
+            while connection := take(channel):
+                adopting = asyncio.get_running_loop().create_task(self._adopt(connection))
+                self._adopting.add(adopting)
+                adopting.add_done_callback(self._adopting.discard)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.warning("%s", error)
+            self._ended()
+            return
+        asyncio.get_running_loop().remove_reader(channel)
+        orphaned()
+
+    async def _adopt(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), connection)
+        except OSError:  # it has ended already
+            connection.close()
+            self._ended()
 
     async def close(self, grace: float) -> None:
         """Take no more connections, answer what has begun to come in, end after `grace` seconds at most."""
         self.closing = True
         if self._listener:
             self._listener.close()
+        if self._channel:
+            with suppress(ConnectionError):  # who gives has ended
+                self._channel.send(ENOUGH)
+        await asyncio.gather(*self._adopting)
         for connection in list(self.connections):
             connection.finish()
         try:
@@ -76,6 +123,7 @@ class HttpServer:
     def gone(self, connection: Open) -> None:
         self.connections.discard(connection)
         self._emptied.set()
+        self._ended()
 
     def _tick(self) -> None:
         """Once a second: what would cost too much for each request."""

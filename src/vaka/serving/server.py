@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from vaka.serving.board import Board
-from vaka.serving.columns import COLUMNS, LASTING
-from vaka.serving.fleet import Fleet, Place, reserved
+from vaka.serving.columns import COLUMNS, ENDED, LASTING
+from vaka.serving.fleet import Fleet, Place
 from vaka.serving.options import ModelSource, Options
+from vaka.serving.ports import listening, port_of, reserved
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +24,17 @@ def run(sources: list[ModelSource], options: Options) -> int:
     OSError if a port cannot be had.
     """
     with (
-        reserved(options.host, options.http_port, options.grpc_port) as (http_port, grpc_port),
+        listening(options.host, options.http_port) as listener,
+        reserved(options.host, options.grpc_port) as grpc_port,
         tempfile.TemporaryDirectory(prefix="vaka-") as scratch,
     ):
         board = Board(rows=options.processes, columns=COLUMNS)
-        own = replace(options, http_port=http_port or 0, grpc_port=grpc_port)
+        own = replace(options, http_port=port_of(listener), grpc_port=grpc_port)
         fleet = Fleet(
             partial(_work, sources, own, board, Path(scratch)),
             size=options.processes,
+            listener=listener,
+            ended=lambda number: int(board.row(number)[ENDED]),
             forget=partial(board.clear, keep=LASTING),
             listening=partial(_announce, sources[0], own),
         )

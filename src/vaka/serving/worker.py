@@ -14,7 +14,7 @@ import uvloop
 from vaka.serving.app import MAX_BODY, App, refusal
 from vaka.serving.batcher import BatchPolicy
 from vaka.serving.board import Board
-from vaka.serving.columns import PID, READY
+from vaka.serving.columns import ENDED, PID, READY
 from vaka.serving.fleet import Place
 from vaka.serving.holder import ModelHolder
 from vaka.serving.http import HttpServer
@@ -64,17 +64,15 @@ class _Worker:
 
     async def serve(self) -> None:
         """Until a signal has come and all is answered."""
-        options, loop = self._options, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         self._row[PID] = os.getpid()
         app = App(self._repository, self._metrics, is_ready=self._is_ready)
-        http = HttpServer(app, refusal, max_body=MAX_BODY)
+        http = HttpServer(app, refusal, max_body=MAX_BODY, ended=self._count_ended)
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, self._end, one)
-        loop.add_reader(self._place.alive, self._orphaned)
         tasks = [asyncio.create_task(work) for work in (self._load(), *(tap.run() for tap in self._taps))]
-        await http.start(options.host, options.http_port, reuse_port=True)
         async with self._grpc():
-            os.write(self._place.up, b".")
+            http.adopt_from(self._place.channel, orphaned=lambda: self._end(signal.SIGINT))
             await self._stop.wait()
             await http.close(FINISH_SECONDS)
         await asyncio.gather(*(tap.finish() for tap in self._taps))
@@ -117,9 +115,8 @@ class _Worker:
         log.info("%s: not ready from now on, stopping in %g s", signal.Signals(sig).name, wait)
         asyncio.get_running_loop().call_later(wait, self._stop.set)
 
-    def _orphaned(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._place.alive)
-        self._end(signal.SIGINT)
+    def _count_ended(self) -> None:
+        self._row[ENDED] += 1
 
 
 def taps(options: Options, metrics: Metrics) -> list[Tap]:

@@ -105,6 +105,37 @@ def test_each_processor_has_a_process_and_they_count_together(start, models, tmp
     assert server.stop() == 0
 
 
+def connections(server: Server) -> dict[int, int]:
+    """How many connections each of its processes has."""
+    port = f":{server.client.base_url.port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ours = {f"socket:[{line[9]}]" for line in lines if line[1].endswith(port) and line[3] == "01"}
+    return {pid: sum(os.readlink(fd) in ours for fd in _files(pid)) for pid in server.children()}
+
+
+def _files(pid: int) -> Iterator[Path]:
+    return (fd for fd in Path(f"/proc/{pid}/fd").iterdir() if os.path.lexists(fd))
+
+
+def test_connections_are_shared_out_evenly_whichever_of_them_end(start, models, tmp_path):
+    server = start(models.brightness(tmp_path / "model"), "--processes", "2", "--drain-seconds", "0")
+    clients = [httpx.Client(base_url=server.client.base_url) for _ in range(8)]
+    for client in clients:
+        client.get("/v2/health/live")
+    assert sorted(connections(server).values()) == [4, 4]
+    for client in clients[::2]:  # all of one process: they were shared out in turn
+        client.close()
+    while sum(connections(server).values()) != 4:
+        pass
+    for number in range(0, 8, 2):
+        clients[number] = httpx.Client(base_url=server.client.base_url)
+        clients[number].get("/v2/health/live")
+    assert sorted(connections(server).values()) == [4, 4]
+    for client in clients:
+        client.close()
+    assert server.stop() == 0
+
+
 def test_a_process_that_is_killed_is_replaced(start, models, tmp_path):
     server = start(models.brightness(tmp_path / "model"), "--processes", "2", "--drain-seconds", "0")
     server.await_reason("Ready")
