@@ -41,6 +41,7 @@ class Server:
         protocols: what it speaks, the first is the one that it is waited for with.
         path: asked instead of the protocol's own path.
         health: says when all of its processes are ready, if anything does.
+        packages: whose environment it runs in, where that is not its own.
         needs: programs without which it does not run.
         own: whether it is Vaka, in this environment.
     """
@@ -51,6 +52,7 @@ class Server:
     path: str | None = None
     health: str | None = None
     env: dict[str, str] = field(default_factory=dict)
+    packages: str = ""
     needs: tuple[str, ...] = ()
     own: bool = False
 
@@ -70,7 +72,7 @@ class Server:
         return rest | {"MODEL": str(model), "PORT": str(port), "OMP_NUM_THREADS": "1"} | self.env
 
     def bin(self) -> Path:
-        return Path(sys.executable).parent if self.own else environments.ensure(self.name)
+        return Path(sys.executable).parent if self.own else environments.ensure(self.packages or self.name)
 
 
 def _vaka(place: Place) -> list[str]:
@@ -78,8 +80,8 @@ def _vaka(place: Place) -> list[str]:
     return [*serve, "--model", str(place.model), "--name", NAME, "--http-port", str(place.port)]
 
 
-def _fastapi(place: Place) -> list[str]:
-    command = [str(place.bin / "uvicorn"), "fastapi_app:app", "--app-dir", str(environments.PEERS)]
+def _fastapi(place: Place, app: str = "fastapi_app") -> list[str]:
+    command = [str(place.bin / "uvicorn"), f"{app}:app", "--app-dir", str(environments.PEERS)]
     loop = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     return [*command, *loop, "--port", str(place.port), "--workers", str(PROCESSES)]
 
@@ -166,6 +168,11 @@ def _archive(place: Place) -> None:
 VAKA = Server(name="vaka", command=_vaka, protocols=(V1, V2, BINARY), health="/v2/health/ready", own=True)
 PEERS = [
     Server(name="fastapi", command=_fastapi),
+    Server(
+        name="fastapi-plain",
+        command=lambda place: _fastapi(place, "fastapi_plain_app"),
+        packages="fastapi",
+    ),
     Server(name="kserve", command=_kserve, protocols=(V1, V2, BINARY)),
     Server(
         name="mlserver",
