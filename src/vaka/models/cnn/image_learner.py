@@ -45,9 +45,9 @@ class ImageLearner:
         self._augmentation = augmentation_for(data.train.shape.channels, hyper.mirror)
         self._targets = class_targets(data, hyper).to(device)
         self._random = Generator(device)
-        self._order = Order(len(data.train), hyper.seed)
-        self.samples_per_step = min(hyper.batch_size, len(data.train))
-        self.steps_per_epoch = len(data.train) // self.samples_per_step
+        self._order = Order(len(data.train), hyper.batch_size, hyper.seed)
+        self.samples_per_step = self._order.samples_per_step
+        self.steps_per_epoch = self._order.steps_per_epoch
         torch.manual_seed(hyper.seed)
         network: nn.Module = _network(data, hyper)
         self.network = network.to(device).to(memory_format=torch.channels_last)
@@ -116,8 +116,7 @@ class ImageLearner:
 
     def _samples(self, step: int, places: Tensor) -> tuple[Tensor, Tensor]:
         """The samples at these places of a step's batch: the same whatever others are asked for."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        chosen = self._order.of(epoch)[place * self.samples_per_step + places]
+        chosen = self._order.of(step)[places]
         images = self._images(torch.from_numpy(self.data.train.pixels)[chosen])
         if self._hyper.augment:
             self._random.manual_seed(mixed(self._hyper.seed, step))

@@ -37,11 +37,11 @@ class SeriesLearner:
         self.windows = self.plan.windows
         self.train = self.windows.origins(0, self.plan.split.train)
         self.validation = self.windows.origins(self.plan.split.train, self.plan.split.validation)
-        self.samples_per_step = min(hyper.batch_size, len(self.train))
-        self.steps_per_epoch = len(self.train) // self.samples_per_step
         self.shape = _shape(self.plan, hyper)
         self._levels = torch.tensor(self.shape.quantiles, device=device)
-        self._order = Order(len(self.train), hyper.seed)
+        self._order = Order(len(self.train), hyper.batch_size, hyper.seed)
+        self.samples_per_step = self._order.samples_per_step
+        self.steps_per_epoch = self._order.steps_per_epoch
         torch.manual_seed(hyper.seed)
         self.network: nn.Module = self._network().to(device)
         self.replica: nn.Module = self.network
@@ -50,10 +50,8 @@ class SeriesLearner:
 
     def loss(self, step: int, piece: int = 0) -> Tensor:
         """Pinball loss of moves over volatility, so that calm and wild times weigh the same."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        begin = place * self.samples_per_step
         own = self.part.slice(self.samples_per_step, piece, self.pieces)
-        chosen = self._order.of(epoch)[begin : begin + self.samples_per_step][own]
+        chosen = self._order.of(step)[own]
         losses = self._losses(self.replica, self.train[chosen.numpy()], self._kept(step, own))
         return losses.mean() * (len(chosen) / self.samples_per_step)
 

@@ -47,12 +47,12 @@ class DetectionLearner:
         self._device = device
         self._pixels = Pixels(data.train, hyper.image_size)
         self._held_out = Pixels(data.validation, hyper.image_size)
-        self._order = Order(len(data.train), hyper.seed)
+        self._order = Order(len(data.train), hyper.batch_size, hyper.seed)
         self._ahead = Ahead()
         centres, strides = cells(hyper.image_size)
         self._cells = centres.to(device), strides.to(device)
-        self.samples_per_step = min(hyper.batch_size, len(data.train))
-        self.steps_per_epoch = len(data.train) // self.samples_per_step
+        self.samples_per_step = self._order.samples_per_step
+        self.steps_per_epoch = self._order.steps_per_epoch
         torch.manual_seed(hyper.seed)
         network: nn.Module = Detector(SIZES[hyper.size], len(data.classes))
         self.network = network.to(device).to(memory_format=torch.channels_last)
@@ -121,10 +121,8 @@ class DetectionLearner:
     def _parts(self, key: Step) -> list[Callable[[], Made]]:
         """What makes each sample of a piece of a step's batch."""
         step, piece = key
-        epoch, place = divmod(step, self.steps_per_epoch)
         own = self.part.slice(self.samples_per_step, piece, self.pieces)
-        first = place * self.samples_per_step
-        chosen = self._order.of(epoch)[first : first + self.samples_per_step].tolist()
+        chosen = self._order.of(step).tolist()
         places = range(self.samples_per_step)[own]
         return [partial(self._sample, step, place, chosen[place]) for place in places]
 
