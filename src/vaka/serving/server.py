@@ -4,6 +4,7 @@ It imports nothing heavy: see fleet.
 """
 
 import logging
+import resource
 import tempfile
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ def run(sources: list[ModelSource], options: Options) -> int:
 
     OSError if a port cannot be had.
     """
+    _allow_many_connections()
     with (
         listening(options.host, options.http_port) as listener,
         reserved(options.host, options.grpc_port) as grpc_port,
@@ -42,6 +44,12 @@ def run(sources: list[ModelSource], options: Options) -> int:
     if code == 0:
         log.info("all requests are answered: goodbye")
     return code
+
+
+def _allow_many_connections() -> None:
+    """As many as the system lets this user have: shells begin with 1,024 open files, for old programs."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _work(sources: list[ModelSource], options: Options, board: Board, scratch: Path, place: Place) -> None:

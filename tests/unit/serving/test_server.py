@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -133,6 +134,20 @@ def test_connections_are_shared_out_evenly_whichever_of_them_end(start, models, 
     assert sorted(connections(server).values()) == [4, 4]
     for client in clients:
         client.close()
+    assert server.stop() == 0
+
+
+def test_there_may_be_more_connections_than_a_shell_allows_files(start, models, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        server = start(models.brightness(tmp_path / "model"), "--processes", "1", "--drain-seconds", "0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with ExitStack() as stack:
+        for _ in range(100):
+            client = stack.enter_context(httpx.Client(base_url=server.client.base_url))
+            assert client.get("/v2/health/live").status_code == 200
     assert server.stop() == 0
 
 
