@@ -100,3 +100,19 @@ def test_killed_and_stopped_at_random_steps(
     assert last.checkpoint.step == STEPS
     assert "resumed from step" in (tmp_path / "log").read_text()
     assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+def test_every_architecture_goes_on_where_it_was_killed(
+    tmp_path: Path, another_architecture: str, run_on: RunOn, write_small: Callable[[str, Path], None]
+) -> None:
+    def trainer(folder: Path) -> Killed:
+        folder.mkdir()
+        write_small(another_architecture, folder)
+        return Killed(folder, run_on(folder, architecture=another_architecture, checkpoint={"everySteps": 1}))
+
+    calm, other = trainer(tmp_path / "calm"), trainer(tmp_path / "other")
+    calm.finish()
+    assert other.kill_at(calm.newest() // 2, signal.SIGKILL) == -signal.SIGKILL
+    other.finish()
+    assert "resumed from step" in (other.folder / "log").read_text()
+    assert other.weights() == calm.weights()
