@@ -30,6 +30,17 @@ def one_split(splits: Mapping[Split, T], split: str, source: Path) -> T:
     raise DatasetError(source, f"has no {split} split: it has {', '.join(splits)}")
 
 
+def to_learn_from(splits: Mapping[Split, T], source: Path) -> tuple[T, T | None]:
+    """What to train on, and what the data set itself holds out to measure with: validation before test.
+
+    DatasetError where there is nothing to train on.
+    """
+    train = splits.get("train")
+    if not train:
+        raise DatasetError(source, f"has only {' and '.join(splits)} data: training needs train data")
+    return train, splits.get("validation") or splits.get("test")
+
+
 def class_index(
     names: Sequence[str], used: Iterable[int], classes: Sequence[str], folder: Path
 ) -> NDArray[np.int64]:
@@ -107,11 +118,8 @@ class Dataset:
 
 def divide(parts: Parts, folder: Path, *, validation_fraction: float, seed: int) -> Dataset:
     """Training and validation images: the folder's own split, else a seeded and stratified one."""
-    if "train" not in parts.splits:
-        raise DatasetError(folder, f"has only {' and '.join(parts.splits)} data: training needs train data")
-    train = parts.splits["train"]
+    train, held_out = to_learn_from(parts.splits, folder)
     _check_trainable(train, parts.classes, folder)
-    held_out = parts.splits.get("validation") or parts.splits.get("test")
     if held_out:
         return Dataset(train, held_out, parts.classes, parts.notes)
     chosen = stratified(train.labels, validation_fraction, seed)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vaka.data import archive
-from vaka.data.dataset import DatasetError, Split, one_split
+from vaka.data.dataset import DatasetError, Split, one_split, to_learn_from
 from vaka.data.pair_tables import SUFFIXES, Columns, rows
 
 FORMATS = ("auto", *SUFFIXES)
@@ -148,10 +148,7 @@ def divide(
 
     What is held out is not trained on, even where a folder has it in both.
     """
-    if "train" not in parts.splits:
-        raise DatasetError(source, f"has only {' and '.join(parts.splits)} data: training needs train data")
-    train = parts.splits["train"]
-    held_out = parts.splits.get("validation") or parts.splits.get("test")
+    train, held_out = to_learn_from(parts.splits, source)
     if held_out is None:
         train, held_out, note = _held_out(train, source, validation_fraction, seed)
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vaka.data.dataset import DatasetError, Split, class_index, one_split
+from vaka.data.dataset import DatasetError, Split, class_index, one_split, to_learn_from
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,8 @@ class DetectionSet:
 
 def divide(parts: Parts, folder: Path, *, validation_fraction: float, seed: int) -> DetectionSet:
     """Training and validation pictures: the folder's own split, else a seeded one."""
-    train = parts.splits.get("train")
-    if not train:
-        raise DatasetError(folder, f"has only {' and '.join(parts.splits)} data: training needs train data")
-    held_out, notes = parts.splits.get("validation") or parts.splits.get("test"), parts.notes
+    train, held_out = to_learn_from(parts.splits, folder)
+    notes = parts.notes
     if not held_out:
         if len(train) < 2:
             raise DatasetError(folder, "has one picture: training needs two, one of them to measure with")
