@@ -16,8 +16,11 @@ CODES = (
 )
 """HTTP statuses and gRPC codes that requests end with."""
 
-READY, PID, IN_FLIGHT, ENDED = range(4)
-"""Columns that are of no meaning any more when the process has ended; ENDED counts connections."""
+LOADING, PID, IN_FLIGHT, ENDED = range(4)
+"""Columns that are of no meaning any more when the process has ended.
+
+LOADING is 1 while it takes connections, or is about to, and has no model yet; ENDED counts connections.
+"""
 LASTING = 4
 """The columns from here on are counters: they stay."""
 

@@ -34,6 +34,8 @@ class Place:
 
     number: int
     channel: socket.socket
+    again: bool
+    """Whether it takes the place of one that has ended."""
 
 
 Work = Callable[[Place], None]
@@ -122,7 +124,7 @@ class Fleet:
             pid = os.fork()
             if pid == 0:
                 own.close()
-                self._be(Place(number=number, channel=other))
+                self._be(Place(number=number, channel=other, again=self._begun))
             other.close()
             worker = _Worker(number=number, pid=pid, channel=own, born=time.monotonic())
             self._workers[number] = worker

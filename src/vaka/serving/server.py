@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from vaka.serving.board import Board
-from vaka.serving.columns import COLUMNS, ENDED, LASTING
+from vaka.serving.columns import COLUMNS, ENDED, LASTING, LOADING
 from vaka.serving.fleet import Fleet, Place
 from vaka.serving.options import ModelSource, Options
 from vaka.serving.ports import listening, port_of, reserved
@@ -31,6 +31,8 @@ def run(sources: list[ModelSource], options: Options) -> int:
         tempfile.TemporaryDirectory(prefix="vaka-") as scratch,
     ):
         board = Board(rows=options.processes, columns=COLUMNS)
+        for number in range(options.processes):
+            board.row(number)[LOADING] = 1
         own = replace(options, http_port=port_of(listener), grpc_port=grpc_port)
         fleet = Fleet(
             partial(_work, sources, own, board, Path(scratch)),

@@ -14,7 +14,7 @@ import uvloop
 from vaka.serving.app import MAX_BODY, App, refusal
 from vaka.serving.batcher import BatchPolicy
 from vaka.serving.board import Board
-from vaka.serving.columns import ENDED, PID, READY
+from vaka.serving.columns import ENDED, LOADING, PID
 from vaka.serving.fleet import Place
 from vaka.serving.holder import ModelHolder
 from vaka.serving.http import HttpServer
@@ -25,6 +25,9 @@ from vaka.serving.taps.tap import Tap
 
 FINISH_SECONDS = 20
 """How long requests in flight may still take once the drain is over."""
+
+PREPARE_S = 5.0
+"""How long a process that takes another's place may load its model, which is on this machine already."""
 
 SHORTEST_AGE_S = 1.0
 """A gRPC client's connection lives so long at least."""
@@ -60,6 +63,7 @@ class _Worker:
                 for one in sources
             ]
         )
+        self._loaded = asyncio.Event()
         self._stop = asyncio.Event()
 
     async def serve(self) -> None:
@@ -71,6 +75,8 @@ class _Worker:
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, self._end, one)
         tasks = [asyncio.create_task(work) for work in (self._load(), *(tap.run() for tap in self._taps))]
+        if self._place.again:
+            await self._prepare()
         async with self._grpc():
             http.adopt_from(self._place.channel, orphaned=lambda: self._end(signal.SIGINT))
             await self._stop.wait()
@@ -81,12 +87,21 @@ class _Worker:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _is_ready(self) -> bool:
-        """Connections may come to any of the processes, so all of them must be."""
-        return self._repository.ready and all(self._board.column(READY))
+        """Connections may come to any of the processes that take them, so none of these may be loading."""
+        return self._repository.ready and not any(self._board.column(LOADING))
 
     async def _load(self) -> None:
         await self._repository.keep_loading()
-        self._row[READY] = 1
+        self._row[LOADING] = 0
+        self._loaded.set()
+
+    async def _prepare(self) -> None:
+        """Load first, in place of one that has ended: what comes meanwhile waits, or goes to the others."""
+        try:
+            async with asyncio.timeout(PREPARE_S):
+                await self._loaded.wait()
+        except TimeoutError:
+            self._row[LOADING] = 1  # it can say at least why
 
     @asynccontextmanager
     async def _grpc(self) -> AsyncIterator[None]:
