@@ -96,7 +96,7 @@ def run_on(
     settings = small.hyperparameters | hyperparameters
     spec = {
         "model": {"architecture": architecture, "hyperparameters": settings},
-        "dataset": {"storageUri": (folder / small.data).as_uri(), "validationFraction": 0.2},
+        "dataset": {"storageUri": (folder / small.data).as_uri()},
         "output": {"storageUri": (folder / "model").as_uri()},
         "trainer": {"strategy": strategy},
         "checkpoint": {"storageUri": (folder / "checkpoints").as_uri()} | (checkpoint or {}),
