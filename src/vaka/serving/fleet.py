@@ -84,7 +84,7 @@ class Fleet:
         self._listening = listening
         self._workers: dict[int, _Worker] = {}
         self._due: dict[int, float] = {}
-        """When processes that ended too soon are started again, by number."""
+        """When those that take the place of ended processes are started, by number."""
         self._selector = selectors.DefaultSelector()
         self._accepting = False
         self._begun = False

@@ -1,4 +1,4 @@
-"""One process of the server: listen at once, load the model meanwhile, drain before going."""
+"""One process of the server: take connections at once, load the model meanwhile, drain before going."""
 
 import asyncio
 import logging
@@ -63,7 +63,6 @@ class _Worker:
                 for one in sources
             ]
         )
-        self._loaded = asyncio.Event()
         self._stop = asyncio.Event()
 
     async def serve(self) -> None:
@@ -74,9 +73,10 @@ class _Worker:
         http = HttpServer(app, refusal, max_body=MAX_BODY, ended=self._count_ended)
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, self._end, one)
-        tasks = [asyncio.create_task(work) for work in (self._load(), *(tap.run() for tap in self._taps))]
+        loading = asyncio.create_task(self._load())
+        tasks = [loading, *(asyncio.create_task(tap.run()) for tap in self._taps)]
         if self._place.again:
-            await self._prepare()
+            await self._prepare(loading)
         async with self._grpc():
             http.adopt_from(self._place.channel, orphaned=lambda: self._end(signal.SIGINT))
             await self._stop.wait()
@@ -93,14 +93,11 @@ class _Worker:
     async def _load(self) -> None:
         await self._repository.keep_loading()
         self._row[LOADING] = 0
-        self._loaded.set()
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, loading: asyncio.Task[None]) -> None:
         """Load first, in place of one that has ended: what comes meanwhile waits, or goes to the others."""
-        try:
-            async with asyncio.timeout(PREPARE_S):
-                await self._loaded.wait()
-        except TimeoutError:
+        await asyncio.wait([loading], timeout=PREPARE_S)
+        if not loading.done():
             self._row[LOADING] = 1  # it can say at least why
 
     @asynccontextmanager
