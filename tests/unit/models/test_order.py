@@ -18,6 +18,7 @@ def test_an_epoch_shows_no_sample_twice_and_as_many_as_fill_its_batches(samples,
 def test_each_epoch_has_an_order_of_its_own_whatever_is_asked_between():
     order = Order(100, 100, seed=5)
     first, second = order.of(0), order.of(1)
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(100))
     assert not torch.equal(first, second)
     assert torch.equal(order.of(0), first)
 
