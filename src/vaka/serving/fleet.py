@@ -183,6 +183,8 @@ class Fleet:
             self._listener.close()
 
     def _accept(self) -> None:
+        if not self._accepting:  # the last who took them said in this very turn that it takes no more
+            return
         for _ in range(BURST):
             try:
                 connection, _ = self._listener.accept()
