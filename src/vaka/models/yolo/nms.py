@@ -97,9 +97,11 @@ def _greedy(rivals: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def iou(a: Floats, b: Floats) -> Floats:
     """Intersection over union of boxes [n, 4] and [m, 4]: [n, m]."""
-    smallest = np.maximum(a[:, None, :2], b[None, :, :2])
-    largest = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.maximum(largest - smallest, 0).prod(axis=2)
+    # A plane for each side: pairs in the last dimension take ten times as long.
+    left, top, right, bottom = np.ascontiguousarray(a.T)[:, :, None]
+    lefts, tops, rights, bottoms = np.ascontiguousarray(b.T)
+    both = np.maximum(np.minimum(right, rights) - np.maximum(left, lefts), 0)
+    both *= np.maximum(np.minimum(bottom, bottoms) - np.maximum(top, tops), 0)
     union = _area(a)[:, None] + _area(b)[None] - both
     shared: Floats = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
     return shared
