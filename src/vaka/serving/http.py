@@ -33,7 +33,7 @@ class Open(Protocol):
 
 
 class HttpServer:
-    """Serves an application on connections that it accepts itself or that it is given.
+    """Serves an application on connections that it is given.
 
     Args:
         app: answers requests; what it raises is answered with 500.
@@ -53,17 +53,10 @@ class HttpServer:
         self.now = 0.0
         self.date = ""
         self._ended = ended
-        self._listener: asyncio.Server | None = None
         self._channel: socket.socket | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._emptied = asyncio.Event()
         self._adopting: set[asyncio.Task[None]] = set()
-
-    async def start(self, host: str, port: int) -> int:
-        """Listen; gives the port. OSError where it cannot be had."""
-        self._tick()
-        self._listener = await asyncio.get_running_loop().create_server(lambda: Connection(self), host, port)
-        return int(self._listener.sockets[0].getsockname()[1])
 
     def adopt_from(self, channel: socket.socket, *, orphaned: Callable[[], None]) -> None:
         """Take the connections that another process gives; see handover.
@@ -101,8 +94,6 @@ class HttpServer:
     async def close(self, grace: float) -> None:
         """Take no more connections, answer what has begun to come in, end after `grace` seconds at most."""
         self.closing = True
-        if self._listener:
-            self._listener.close()
         if self._channel:
             with suppress(ConnectionError):  # who gives has ended
                 self._channel.send(ENOUGH)

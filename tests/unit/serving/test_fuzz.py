@@ -85,14 +85,17 @@ def resident() -> int:
 
 
 @pytest.mark.timeout(3600)
-async def test_no_body_is_an_error_of_the_server_or_makes_it_grow(models, tmp_path):
+async def test_no_body_is_an_error_of_the_server_or_makes_it_grow(models, tmp_path, listening):
     metrics = Metrics(Board(rows=1, columns=COLUMNS), 0, lambda: repository.info())
     source = ModelSource(name="m", uri=str(models.doubled(tmp_path / "model.onnx")))
     repository = Repository([ModelHolder(source, tmp_path, BatchPolicy(), metrics.batch)])
     await repository.keep_loading()
     app = App(repository, metrics, is_ready=lambda: repository.ready, max_body=10_000)
-    server = HttpServer(app, refusal, max_body=10_000)
-    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
+    async with listening(HttpServer(app, refusal, max_body=10_000)) as port:
+        await flooded(*await asyncio.open_connection("127.0.0.1", port))
+
+
+async def flooded(reader, writer):
     chance, statuses, before = random.Random(0), set(), 0
     for number in range(BODIES):
         sent = request(chance)
@@ -108,4 +111,3 @@ async def test_no_body_is_an_error_of_the_server_or_makes_it_grow(models, tmp_pa
     assert {200, 400} <= statuses <= {200, 400, 415}
     assert resident() < before + 16 * 2**20
     writer.close()
-    await server.close(1)

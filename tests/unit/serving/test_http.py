@@ -27,13 +27,12 @@ def refuse(status, message):
 
 
 @pytest.fixture
-async def server():
+async def server(listening):
     echo.waiting = asyncio.Event()
     server = HttpServer(echo, refuse, max_body=100)
-    server.port = await server.start("127.0.0.1", 0)
-    yield server
-    echo.waiting.set()
-    await server.close(1)
+    async with listening(server) as server.port:
+        yield server
+        echo.waiting.set()
 
 
 @pytest.fixture
@@ -75,11 +74,12 @@ async def test_pipelined_requests_are_answered_in_order(connect):
 
 
 @given(st.lists(st.integers(0, 120), max_size=6), st.binary(max_size=60))
-def test_however_the_bytes_are_cut_the_request_is_the_same(cuts, body):
+def test_however_the_bytes_are_cut_the_request_is_the_same(listening, cuts, body):
     async def run():
-        server = HttpServer(echo, refuse, max_body=100)
-        port = await server.start("127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with listening(HttpServer(echo, refuse, max_body=100)) as port:
+            return await answered(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def answered(reader, writer):
         sent = b"POST /a%%20b HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
         ends = sorted(min(cut, len(sent)) for cut in cuts)
         for start, end in zip([0, *ends], [*ends, len(sent)], strict=True):
@@ -88,7 +88,6 @@ def test_however_the_bytes_are_cut_the_request_is_the_same(cuts, body):
             await asyncio.sleep(0)
         found = await answer(reader)
         writer.close()
-        await server.close(1)
         return found
 
     told = {"method": "POST", "path": "/a b", "body": body.decode("latin-1")}

@@ -83,7 +83,7 @@ def test_models_agree_by_class_or_else_by_number(ours, theirs, alike):
 
 
 @pytest.fixture
-async def collector():
+async def collector(listening):
     """A URL to post to, and what was posted."""
     posted = []
 
@@ -91,10 +91,8 @@ async def collector():
         posted.append((request.headers, json.loads(request.body)))
         return Response(b"{}")
 
-    server = HttpServer(collect, refusal, max_body=10**6)
-    port = await server.start("127.0.0.1", 0)
-    yield f"http://127.0.0.1:{port}/events", posted
-    await server.close(1)
+    async with listening(HttpServer(collect, refusal, max_body=10**6)) as port:
+        yield f"http://127.0.0.1:{port}/events", posted
 
 
 def logging_to(uri, mode="all"):

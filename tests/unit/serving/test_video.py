@@ -98,7 +98,7 @@ async def metrics() -> Metrics:
 
 
 @pytest.fixture
-async def connect(echo: Echo, metrics: Metrics) -> AsyncIterator[Callable[[], Any]]:
+async def connect(echo: Echo, metrics: Metrics, listening: Any) -> AsyncIterator[Callable[[], Any]]:
     """Opens WebSockets to a server of the echo."""
 
     async def app(request: Any) -> Response:
@@ -107,22 +107,20 @@ async def connect(echo: Echo, metrics: Metrics) -> AsyncIterator[Callable[[], An
         return video(echo, request, metrics, largest=1000)  # type: ignore[arg-type]
 
     server = HttpServer(app, lambda status, _: Response(b"{}", status), max_body=1000)
-    port = await server.start("127.0.0.1", 0)
-
     clients: list[Client] = []
+    async with listening(server) as port:
 
-    async def open_one(path: str = "/video") -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", port))
-        clients.append(client)
-        client.send(Request(host="here", target=path))
-        return client
+        async def open_one(path: str = "/video") -> Client:
+            client = Client(*await asyncio.open_connection("127.0.0.1", port))
+            clients.append(client)
+            client.send(Request(host="here", target=path))
+            return client
 
-    open_one.server = server  # type: ignore[attr-defined]
-    yield open_one
-    for client in clients:
-        client.writer.close()
-        await client.writer.wait_closed()
-    await server.close(1)
+        open_one.server = server  # type: ignore[attr-defined]
+        yield open_one
+        for client in clients:
+            client.writer.close()
+            await client.writer.wait_closed()
 
 
 async def test_each_frame_is_answered_with_what_is_seen_and_how_fast(connect: Any, metrics: Metrics) -> None:
