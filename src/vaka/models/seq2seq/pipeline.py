@@ -10,8 +10,9 @@ from vaka.artifacts.manifest import Manifest, Signature, Tensor
 from vaka.data.text_pairs import clean
 from vaka.models.pipeline import Arrays, Pipeline
 from vaka.models.seq2seq.model import SCORE, TRANSLATION, Coder
+from vaka.models.seq2seq.tokens import END
 
-TEXT = "text"
+TEXT, COMPLETE = "text", "complete"
 
 
 class Translation(Pipeline):
@@ -27,6 +28,7 @@ class Translation(Pipeline):
             outputs=[
                 Tensor(name=TRANSLATION, datatype="BYTES", shape=[-1]),
                 Tensor(name=SCORE, datatype="FP32", shape=[-1]),
+                Tensor(name=COMPLETE, datatype="BOOL", shape=[-1]),
             ],
         )
 
@@ -39,8 +41,11 @@ class Translation(Pipeline):
         return self._coder.inputs(sources, [[]] * len(sources)), None
 
     def decode(self, outputs: Arrays, told: Any) -> Arrays:  # noqa: ARG002
-        texts = [self._coder.vocabulary.decode(row) for row in outputs[TRANSLATION].tolist()]
-        return {TRANSLATION: np.array(texts, object), SCORE: outputs[SCORE]}
+        """A translation that reached the limit before its end is told, and told to be cut."""
+        subwords = outputs[TRANSLATION]
+        texts = [self._coder.vocabulary.decode(row) for row in subwords.tolist()]
+        complete = (subwords == END).any(1)
+        return {TRANSLATION: np.array(texts, object), SCORE: outputs[SCORE], COMPLETE: complete}
 
     def instance_schema(self) -> dict[str, Any]:
         return {"type": "string", "minLength": 1, "maxLength": self._coder.limits.characters}

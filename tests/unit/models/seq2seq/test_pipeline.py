@@ -22,6 +22,7 @@ from vaka.data.text_pairs import TextPairs
 from vaka.models.architecture import Published
 from vaka.models.pipeline import Pipeline, pipeline
 from vaka.models.seq2seq.model import Coder
+from vaka.models.seq2seq.tokens import END, PAD
 from vaka.serving import v1
 from vaka.serving.predictor import Predictor
 
@@ -48,6 +49,12 @@ def test_translations_are_those_of_the_graph(
     )
     assert outputs["score"].dtype == np.float32
     assert outputs["score"].max() < 0
+
+
+def test_a_translation_that_was_cut_says_so(texts: Pipeline) -> None:
+    rows = np.array([[7, END, PAD], [7, 8, 9]])
+    found = texts.decode({"translation": rows, "score": np.zeros(2, np.float32)}, None)
+    assert found["complete"].tolist() == [True, False]
 
 
 def test_spaces_and_composition_do_not_matter(texts: Pipeline) -> None:
@@ -93,7 +100,7 @@ def asked(model: Published, body: dict[str, Any]) -> list[Any]:
 
 def test_the_server_translates_instances_and_named_ones(published: Published) -> None:
     first, second = asked(published, {"instances": ["der hund", "die frau"]})
-    assert first.keys() == second.keys() == {"translation", "score"}
+    assert first.keys() == second.keys() == {"translation", "score", "complete"}
     assert asked(published, {"instances": [{"text": "der hund"}]})[0]["translation"] == first["translation"]
     assert asked(published, {"inputs": {"text": ["die frau"]}})[0]["translation"] == second["translation"]
 
