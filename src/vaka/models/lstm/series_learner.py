@@ -23,6 +23,8 @@ TOLERANCE = 1e-5
 """By how much of a series' standard deviation ONNX Runtime may differ from torch."""
 SPREADS = tuple(0.7 + 0.025 * step for step in range(29))
 """By which quantiles may be widened: 0.7 to 1.4."""
+ENOUGH = 20
+"""Horizons of validation data that could say all by themselves: what a single one asks for is chance."""
 
 
 class SeriesLearner:
@@ -133,7 +135,8 @@ class SeriesLearner:
         """By the validation data: whether each target's locations are of use, and the spread of each step.
 
         Volatility scaling, not conformal prediction: one factor a step, half of what the validation data ask
-        for, as they are few and much alike; and more where the centre was fitted on them.
+        for, as they are few and much alike, or less where they are very few; and more where the centre was
+        fitted on them.
         """
         parts = []
         for begin in range(0, len(self.validation), CHUNK):
@@ -149,7 +152,8 @@ class SeriesLearner:
         losses = [pinball(errors - wide * around, self._levels.cpu()).mean((0, 3)) for wide in SPREADS]
         best = torch.tensor(SPREADS, dtype=torch.float64)[torch.stack(losses).argmin(0)]
         optimism = torch.tensor([centre.optimism for centre in self.plan.centres], dtype=torch.float64)
-        return gate, best.sqrt() * optimism
+        heard = min(0.5, len(self.validation) / self.shape.horizon / ENOUGH)
+        return gate, best**heard * optimism
 
     def _options(self) -> dict[str, object]:
         series, plan_, shape = self.data.series, self.plan, self.shape

@@ -123,6 +123,13 @@ def test_a_short_series_holds_out_as_much_as_is_forecast(make, tmp_path: Path) -
     assert metrics["maeRatioSeasonalNaive"] < 0.8
 
 
+def test_a_single_window_of_validation_says_little_of_the_intervals(make) -> None:
+    data = make.data(make.series(make.seasonal(96), "M"), validation=0.1, test=0.1)
+    one = SeriesLearner(data, make.settings(horizon=12, context=None), "cpu")
+    spread = one.graph(one.network).module.spread / one.plan.centres[0].optimism
+    assert (spread - 1).abs().max() < 0.01
+
+
 def test_several_targets_and_covariates_go_into_one_graph(make, tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     values = np.stack([make.walk(400), make.walk(400, 2), random.random(400), random.random(400)], 1)
