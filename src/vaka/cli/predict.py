@@ -146,7 +146,8 @@ def _remote(url: str, name: str | None) -> Iterator[Predict]:
 
 def _ask(url: str, body: bytes | None = None) -> bytes:
     """The answer's body; ValueError where the server refuses the request, UserError where there is none."""
-    from urllib.error import HTTPError, URLError
+    from http.client import HTTPException
+    from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
     request = Request(url, body, {"Content-Type": "application/json"})
@@ -159,7 +160,7 @@ def _ask(url: str, body: bytes | None = None) -> bytes:
         if error.code == 400:
             raise ValueError(_about_input(message)) from error
         raise UserError(f"{url} answers {error.code}: {message}") from error
-    except (URLError, OSError) as error:
+    except (OSError, HTTPException) as error:  # it cannot be had, or ends in the midst of its answer
         reason = getattr(error, "reason", error)
         raise UserError(f"{url} cannot be reached: {reason}: is the server running?") from error
 

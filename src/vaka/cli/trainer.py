@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
 from typing import Any, NamedTuple
@@ -83,8 +84,13 @@ def watch(process: subprocess.Popen[str], log: Log, show: Callable[[Report], Non
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(POLL_SECONDS)
         if log.port and process.returncode is None:
-            with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{log.port}/report") as answer:
-                show(msgspec.json.decode(answer.read(), type=Report))
+            with contextlib.suppress(OSError, HTTPException):  # it may end in the midst of its answer
+                show(_report(log.port))
+
+
+def _report(port: int) -> Report:
+    with urlopen(f"http://127.0.0.1:{port}/report") as answer:
+        return msgspec.json.decode(answer.read(), type=Report)
 
 
 @contextlib.contextmanager
