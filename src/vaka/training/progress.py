@@ -16,7 +16,9 @@ log = logging.getLogger(__name__)
 
 LOG_SECONDS = 10.0
 MEMORY_SECONDS = 15.0
-"""How long a change of speed takes to show in the estimate."""
+"""How long a change of speed takes to show in the estimate, at least:"""
+MEMORY_PART = 0.2
+"""this part of the time so far, for a validation of a minute says little of the hours to come."""
 
 
 class Estimate:
@@ -32,7 +34,8 @@ class Estimate:
         passed, done = seconds - self._seconds, step - self._step
         if passed > 0 and done > 0:
             speed = done / passed
-            weight = 1.0 if self._speed is None else 1 - math.exp(-passed / MEMORY_SECONDS)
+            memory = max(MEMORY_SECONDS, MEMORY_PART * seconds)
+            weight = 1.0 if self._speed is None else 1 - math.exp(-passed / memory)
             self._speed = (1 - weight) * (self._speed or 0.0) + weight * speed
             self._seconds, self._step = seconds, step
         return None if self._speed is None else math.ceil((steps - step) / self._speed)

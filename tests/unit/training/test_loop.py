@@ -85,6 +85,16 @@ def test_the_estimate_follows_the_speed_smoothly() -> None:
     assert slower == pytest.approx(1000 - 90 - 199, rel=0.01)
 
 
+def test_a_pause_after_each_epoch_does_not_make_the_estimate_jump() -> None:
+    estimate, ends = Estimate(), []
+    for step in range(1, 1500):
+        seconds = step + 30 * (step // 60)
+        remaining = estimate.remaining(step=step, steps=2000, seconds=seconds)
+        assert remaining is not None
+        ends.append(seconds + remaining)
+    assert max(ends[500:]) < 1.2 * min(ends[500:])
+
+
 def test_a_hundred_percent_is_only_for_a_published_model() -> None:
     assert [percentage(step, 400) for step in (0, 3, 4, 200, 399, 400)] == [0, 0, 1, 50, 99, 99]
 
