@@ -7,6 +7,7 @@ from msgspec import Meta
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, lt=1)]
+Part: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Hyperparameters(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from vaka.api.architectures.base import Fraction, Hyperparameters, Measure, NoOptions, Positive
+from vaka.api.architectures.base import Fraction, Hyperparameters, Measure, NoOptions, Part, Positive
 
 
 class CNN(Hyperparameters, frozen=True):
@@ -19,6 +19,8 @@ class CNN(Hyperparameters, frozen=True):
     augment: bool = True
     mirror: bool | None = None
     """Whether augmentation may mirror pictures; not said: those in colour only."""
+    erase: Part = 0.0
+    """How often augmentation erases a part of a picture, so that what is left has to tell."""
     width: Annotated[int, Meta(ge=4, le=512)] = 32
     """Channels of the first of three stages; the others have two and four times as many."""
     depth: Annotated[int, Meta(ge=1, le=16)] = 1

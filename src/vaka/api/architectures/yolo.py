@@ -1,12 +1,10 @@
 """Anchor-free one-stage object detector."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from vaka.api.architectures.base import Fraction, Hyperparameters, Measure, NoOptions, Positive
-
-Part: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+from vaka.api.architectures.base import Fraction, Hyperparameters, Measure, NoOptions, Part, Positive
 
 
 class YOLO(Hyperparameters, frozen=True):

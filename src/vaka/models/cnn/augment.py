@@ -19,6 +19,7 @@ class Augmentation:
     elastic: float = 0.0
     contrast: float = 0.0
     mirrored: bool = False
+    erased: float = 0.0  # how often a part of it is
     padding: str = "border"
 
 
@@ -28,10 +29,14 @@ COLOUR = Augmentation(rotation=8, scale=0.12, shift=0.1, contrast=0.2, mirrored=
 """Photos."""
 
 
-def augmentation_for(channels: int, mirror: bool | None = None) -> Augmentation:
+def augmentation_for(channels: int, *, mirror: bool | None = None, erase: float = 0.0) -> Augmentation:
     """What suits pictures of that many channels; `mirror` says it where it is known better."""
-    usual = COLOUR if channels == 3 else GREY
+    usual = replace(COLOUR if channels == 3 else GREY, erased=erase)
     return usual if mirror is None else replace(usual, mirrored=mirror)
+
+
+ERASED, ERASED_RANGE = 0.3, 0.2
+"""Sides of what is erased, as parts of the picture's: so much, and so much more or less."""
 
 
 class Draws:
@@ -58,7 +63,8 @@ def augment(images: Tensor, how: Augmentation, random: Draws) -> Tensor:
     if how.elastic:
         grid = grid + elastic_field(images.shape[-2:], how.elastic, random)
     warped = functional.grid_sample(images, grid, padding_mode=how.padding, align_corners=False)
-    return jitter(warped, how.contrast, random) if how.contrast else warped
+    changed = jitter(warped, how.contrast, random) if how.contrast else warped
+    return erase(changed, how.erased, random) if how.erased else changed
 
 
 def affine_grid(size: torch.Size, how: Augmentation, random: Draws) -> Tensor:
@@ -92,3 +98,19 @@ def jitter(images: Tensor, limit: float, random: Draws) -> Tensor:
     brightness = 255 * random.uniform(limit / 2).view(-1, 1, 1, 1)
     mean = images.mean((1, 2, 3), keepdim=True)
     return ((images - mean) * contrast + mean + brightness).clamp(0, 255)
+
+
+def erase(images: Tensor, likely: float, random: Draws) -> Tensor:
+    """A rectangle of some pictures, a tenth to a half of each side, in their mean (Zhong et al. 2020).
+
+    What is told by one part alone, such as a sleeve, is then learned from others as well.
+    """
+    middle, reach = random.uniform(1, 2), ERASED + ERASED_RANGE * random.uniform(1, 2)
+    chosen = random.uniform(1) < 2 * likely - 1
+    rows, columns = (
+        (torch.linspace(-1, 1, side, device=images.device) - middle[:, i : i + 1]).abs()
+        <= reach[:, i : i + 1]
+        for i, side in enumerate(images.shape[-2:])
+    )
+    painted = rows[:, None, :, None] & columns[:, None, None, :] & chosen.view(-1, 1, 1, 1)
+    return torch.where(painted, images.mean((1, 2, 3), keepdim=True), images)

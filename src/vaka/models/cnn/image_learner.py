@@ -42,7 +42,9 @@ class ImageLearner:
         self.data = data
         self._hyper = hyper
         self._device = device
-        self._augmentation = augmentation_for(data.train.shape.channels, hyper.mirror)
+        self._augmentation = augmentation_for(
+            data.train.shape.channels, mirror=hyper.mirror, erase=hyper.erase
+        )
         self._targets = class_targets(data, hyper).to(device)
         self._random = Generator(device)
         self._order = Order(len(data.train), hyper.batch_size, hyper.seed)

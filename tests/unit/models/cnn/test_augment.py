@@ -69,3 +69,11 @@ def test_a_part_of_the_batch_is_changed_as_the_whole_is() -> None:
     images, own = pictures(10, channels=3), slice(3, 7)
     part = augment(images[own], COLOUR, Draws(Generator().manual_seed(5), 10, own))
     assert torch.equal(part, changed(images, COLOUR, 5)[own])
+
+
+def test_a_part_of_as_many_pictures_as_asked_is_erased() -> None:
+    images = pictures(400)
+    erased = (changed(images, replace(NOTHING, erased=0.25)) - changed(images, NOTHING)).abs() > 0.01
+    parts = erased[erased.any(3).any(2).any(1)].float().mean((1, 2, 3))
+    assert 70 < len(parts) < 130
+    assert parts.max() < 0.3
