@@ -4,6 +4,7 @@ It alone knows what the status codes mean: an absent object is None, and the err
 callers have to tell apart.
 """
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -21,6 +22,10 @@ from vaka_operator.manifests.meta import JSON, MANAGER
 REPORT_TIMEOUT = aiohttp.ClientTimeout(total=1)
 REPORT_LIMIT = 64 * 1024
 REQUEST_TIMEOUT_S = 30
+BUSY = 429
+ATTEMPTS = 5
+"""How often a request is sent to an API server that says it is busy; it says for how long, too."""
+LONGEST_PAUSE_S = 5.0
 WEBHOOK = "failed calling webhook"
 
 
@@ -217,19 +222,32 @@ class Cluster:
         url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "Content-Type": content}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        for left in reversed(range(ATTEMPTS)):
+            status, answer, pause = await self._send(method, url, headers, body)
+            if status != BUSY or not left:
+                break
+            await asyncio.sleep(pause)
+        if status == 404:
+            return None
+        if status >= 400:
+            raise _error(status, answer)
+        result: JSON = json.loads(answer)
+        return result
+
+    async def _send(
+        self, method: str, url: str, headers: dict[str, str], body: JSON | None
+    ) -> tuple[int, bytes, float]:
+        """Status, answer, and seconds after which to ask again if it is busy."""
         try:
             response = await self._api.call_api(
                 method, url, headers, body=body, _request_timeout=REQUEST_TIMEOUT_S
             )
             answer = await response.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ClusterError(f"{method} {path}: {error or 'no answer in time'}") from error
-        if response.status == 404:
-            return None
-        if response.status >= 400:
-            raise _error(response.status, answer)
-        result: JSON = json.loads(answer)
-        return result
+            what = url.removeprefix(self._api.configuration.host)
+            raise ClusterError(f"{method} {what}: {error or 'no answer in time'}") from error
+        after = response.headers.get("Retry-After", "")
+        return response.status, answer, min(float(after) if after.isdecimal() else 1.0, LONGEST_PAUSE_S)
 
 
 async def _at_most(content: aiohttp.StreamReader, limit: int) -> bytes:

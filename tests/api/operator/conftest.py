@@ -60,6 +60,9 @@ class Api:
 
     def __call__(self, method: str, path: str, body: JSON | None = None, **options: Any) -> JSON:
         answer = self._http.request(method, path, json=body, **options)
+        while answer.status_code == httpx.codes.TOO_MANY_REQUESTS:  # it is about to be ready
+            time.sleep(float(answer.headers.get("retry-after", 1)))
+            answer = self._http.request(method, path, json=body, **options)
         found: JSON = answer.json()
         if answer.is_error:
             raise Refusal(found["message"], answer.status_code)
