@@ -182,14 +182,26 @@ async def test_requests_in_flight_make_more_pods(
         request.cancel()
 
 
-async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@contextlib.asynccontextmanager
+async def broken(host: str, port: int) -> AsyncIterator[None]:
     """A server that says it is ready and answers nothing but errors."""
-    with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            is_probe = head.startswith(b"GET")
-            await reader.readexactly(0 if is_probe else 2)
-            status = b"200 OK" if is_probe else b"500 No"
-            writer.write(b"HTTP/1.1 %s\r\ncontent-length: 0\r\n\r\n" % status)
+    clients: set[asyncio.StreamWriter] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clients.add(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                is_probe = head.startswith(b"GET")
+                await reader.readexactly(0 if is_probe else 2)
+                status = b"200 OK" if is_probe else b"500 No"
+                writer.write(b"HTTP/1.1 %s\r\ncontent-length: 0\r\n\r\n" % status)
+        writer.close()
+
+    async with await asyncio.start_server(answer, host, port):
+        yield
+    for writer in clients:
+        writer.close()
+    await asyncio.gather(*(writer.wait_closed() for writer in clients), return_exceptions=True)
 
 
 async def test_a_canary_that_makes_errors_loses_its_traffic_and_tells_why(
@@ -198,7 +210,7 @@ async def test_a_canary_that_makes_errors_loses_its_traffic_and_tells_why(
     canary = {"predictor": CANARY["predictor"], "gates": {"steps": [100], "minRequests": 5}}
     namespace.create("isvc", inference_service(model=STORED, beside={"canary": canary}))
     await serve()
-    async with await asyncio.start_server(broken, kubelet.ip, PORTS["canary"]):
+    async with broken(kubelet.ip, PORTS["canary"]):
         await kubelet.run("predictor", "canary", "router")
         await eventually(serve, lambda service: service["status"]["canary"]["trafficPercent"] == 100)
         assert {(await kubelet.ask()).status_code for _ in range(5)} == {500}
