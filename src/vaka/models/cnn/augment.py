@@ -23,7 +23,7 @@ class Augmentation:
     padding: str = "border"
 
 
-GREY = Augmentation(rotation=12, scale=0.12, shear=0.15, shift=0.08, elastic=0.04)
+GREY = Augmentation(rotation=12, scale=0.12, shear=0.15, shift=0.08, elastic=0.02)
 """Digits, letters and the like: what a pen may do. Never mirrored, for that would change their meaning."""
 COLOUR = Augmentation(rotation=8, scale=0.12, shift=0.1, contrast=0.2, mirrored=True, padding="reflection")
 """Photos."""
