@@ -17,6 +17,8 @@ class CNN(Hyperparameters, frozen=True):
     mixup: Annotated[float, Meta(ge=0, le=10)] = 0.0
     """How much pairs of pictures and their classes are blended: alpha of Zhang et al. 2018; 0: not at all."""
     augment: bool = True
+    warp: Annotated[float, Meta(ge=0, le=3)] = 1.0
+    """How far augmentation turns, scales, shears, shifts and bends pictures, as a part of what is usual."""
     mirror: bool | None = None
     """Whether augmentation may mirror pictures; not said: those in colour only."""
     erase: Part = 0.0

@@ -29,10 +29,21 @@ COLOUR = Augmentation(rotation=8, scale=0.12, shift=0.1, contrast=0.2, mirrored=
 """Photos."""
 
 
-def augmentation_for(channels: int, *, mirror: bool | None = None, erase: float = 0.0) -> Augmentation:
-    """What suits pictures of that many channels; `mirror` says it where it is known better."""
-    usual = replace(COLOUR if channels == 3 else GREY, erased=erase)
-    return usual if mirror is None else replace(usual, mirrored=mirror)
+WARPS = ("rotation", "scale", "shear", "shift", "elastic")
+
+
+def augmentation_for(
+    channels: int, *, mirror: bool | None = None, erase: float = 0.0, warp: float = 1.0
+) -> Augmentation:
+    """What suits pictures of that many channels; `mirror` says it where it is known better.
+
+    Args:
+        erase: how often a part of a picture is erased.
+        warp: how far it is warped, as a part of what is usual.
+    """
+    usual = COLOUR if channels == 3 else GREY
+    warps = {name: warp * getattr(usual, name) for name in WARPS}
+    return replace(usual, **warps, erased=erase, mirrored=usual.mirrored if mirror is None else mirror)
 
 
 ERASED, ERASED_RANGE = 0.3, 0.2

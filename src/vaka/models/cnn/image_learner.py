@@ -43,7 +43,7 @@ class ImageLearner:
         self._hyper = hyper
         self._device = device
         self._augmentation = augmentation_for(
-            data.train.shape.channels, mirror=hyper.mirror, erase=hyper.erase
+            data.train.shape.channels, mirror=hyper.mirror, erase=hyper.erase, warp=hyper.warp
         )
         self._targets = class_targets(data, hyper).to(device)
         self._random = Generator(device)

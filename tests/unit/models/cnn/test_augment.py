@@ -58,6 +58,14 @@ def test_a_shift_moves_by_at_most_its_part_of_the_side() -> None:
     assert 1.8 < (place - 10).abs().max() <= 2.01
 
 
+def test_pictures_are_warped_as_far_as_asked() -> None:
+    def change(warp: float) -> float:
+        how = augmentation_for(1, warp=warp)
+        return float((changed(pictures(), how) - pictures()).abs().mean())
+
+    assert change(0.0) < 0.01 < change(0.2) < change(1.0)
+
+
 def test_contrast_leaves_grey_levels_in_order() -> None:
     ramp = torch.linspace(60, 190, 256).view(1, 1, 16, 16)
     levels = changed(ramp, replace(NOTHING, contrast=0.3)).flatten()
