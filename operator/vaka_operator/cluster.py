@@ -7,13 +7,17 @@ callers have to tell apart.
 import asyncio
 import json
 import os
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
 from kubernetes.aio import client, config
+from kubernetes.aio.utils import Backoff, is_too_many_requests, on_retry_after_error
 
 from vaka.api.contract import Report
 from vaka.api.types import API_VERSION
@@ -22,15 +26,19 @@ from vaka_operator.manifests.meta import JSON, MANAGER
 REPORT_TIMEOUT = aiohttp.ClientTimeout(total=1)
 REPORT_LIMIT = 64 * 1024
 REQUEST_TIMEOUT_S = 30
-BUSY = 429
 ATTEMPTS = 5
-"""How often a request is sent to an API server that says it is busy; it says for how long, too."""
+RETRY = Backoff(steps=ATTEMPTS, duration=1.0, factor=1.0)
+"""How often a request is sent to an API server that is too busy, and after how long if it does not say."""
 LONGEST_PAUSE_S = 5.0
 WEBHOOK = "failed calling webhook"
 
 
 class ClusterError(Exception):
     """The API server could not do it; trying again may help."""
+
+    status: int | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Of its answer, where there was one: by these the library sees what is to be tried again, and when."""
 
 
 class Conflict(ClusterError):
@@ -222,22 +230,11 @@ class Cluster:
         url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "Content-Type": content}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        for left in reversed(range(ATTEMPTS)):
-            status, answer, pause = await self._send(method, url, headers, body)
-            if status != BUSY or not left:
-                break
-            await asyncio.sleep(pause)
-        if status == 404:
-            return None
-        if status >= 400:
-            raise _error(status, answer)
-        result: JSON = json.loads(answer)
-        return result
+        send = partial(self._send, method, url, headers, body)
+        return await on_retry_after_error(RETRY, is_too_many_requests, send, _pause)
 
-    async def _send(
-        self, method: str, url: str, headers: dict[str, str], body: JSON | None
-    ) -> tuple[int, bytes, float]:
-        """Status, answer, and seconds after which to ask again if it is busy."""
+    async def _send(self, method: str, url: str, headers: dict[str, str], body: JSON | None) -> JSON | None:
+        """The answer to one request; None for 404."""
         try:
             response = await self._api.call_api(
                 method, url, headers, body=body, _request_timeout=REQUEST_TIMEOUT_S
@@ -246,8 +243,18 @@ class Cluster:
         except (aiohttp.ClientError, TimeoutError) as error:
             what = url.removeprefix(self._api.configuration.host)
             raise ClusterError(f"{method} {what}: {error or 'no answer in time'}") from error
-        after = response.headers.get("Retry-After", "")
-        return response.status, answer, min(float(after) if after.isdecimal() else 1.0, LONGEST_PAUSE_S)
+        if response.status == 404:
+            return None
+        if response.status >= 400:
+            refusal = _error(response.status, answer)
+            refusal.status, refusal.headers = response.status, response.headers
+            raise refusal
+        result: JSON = json.loads(answer)
+        return result
+
+
+async def _pause(seconds: float) -> None:
+    await asyncio.sleep(min(seconds, LONGEST_PAUSE_S))
 
 
 async def _at_most(content: aiohttp.StreamReader, limit: int) -> bytes:

@@ -1,6 +1,7 @@
 """What the operator makes of an API server's moods; all else is tested with a real one."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -8,6 +9,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
+from vaka_operator import cluster as module
 from vaka_operator.cluster import ATTEMPTS, REPORT_TIMEOUT, Cluster, ClusterError
 
 
@@ -18,7 +20,8 @@ def answers() -> list[int]:
 
 
 @pytest.fixture
-async def cluster(answers: list[int]) -> AsyncIterator[Cluster]:
+async def cluster(answers: list[int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    monkeypatch.setattr(module, "RETRY", replace(module.RETRY, duration=0.0))  # as soon as the server says
     statuses: Iterator[int] = iter(answers)
 
     async def answer(_: web.Request) -> web.Response:
