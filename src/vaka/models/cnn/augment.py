@@ -27,27 +27,25 @@ GREY = Augmentation(rotation=12, scale=0.12, shear=0.15, shift=0.08, elastic=0.0
 """Digits, letters and the like: what a pen may do. Never mirrored, for that would change their meaning."""
 COLOUR = Augmentation(rotation=8, scale=0.12, shift=0.1, contrast=0.2, mirrored=True, padding="reflection")
 """Photos."""
-
-
 WARPS = ("rotation", "scale", "shear", "shift", "elastic")
+"""What of it moves pixels."""
+ERASED, ERASED_RANGE = 0.3, 0.2
+"""Sides of what is erased, as parts of the picture's: so much, and so much more or less."""
 
 
 def augmentation_for(
     channels: int, *, mirror: bool | None = None, erase: float = 0.0, warp: float = 1.0
 ) -> Augmentation:
-    """What suits pictures of that many channels; `mirror` says it where it is known better.
+    """What suits pictures of that many channels.
 
     Args:
+        mirror: whether pictures may be mirrored, where it is known better.
         erase: how often a part of a picture is erased.
         warp: how far it is warped, as a part of what is usual.
     """
     usual = COLOUR if channels == 3 else GREY
     warps = {name: warp * getattr(usual, name) for name in WARPS}
     return replace(usual, **warps, erased=erase, mirrored=usual.mirrored if mirror is None else mirror)
-
-
-ERASED, ERASED_RANGE = 0.3, 0.2
-"""Sides of what is erased, as parts of the picture's: so much, and so much more or less."""
 
 
 class Draws:
