@@ -18,15 +18,14 @@ from typing import Any
 from torch.distributed import DistError
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerSpec
 from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, ProcessFailure
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.rendezvous import RendezvousError, RendezvousHandler, RendezvousParameters
 from torch.distributed.elastic.rendezvous import registry as rendezvous
 
 from vaka.api.contract import EXIT_LOST_NODE, EXIT_STOPPED, PERMANENT_EXITS, Run
 from vaka.api.reasons import Reason
-from vaka.training.environment import WORKER_REPORT_ENV, Nodes
-from vaka.training.outcome import EXIT_FAILED
+from vaka.training.environment import WORKER_REPORTS_ENV, Nodes, worker_report
 from vaka.training.patience import patiently
 from vaka.training.published import published
 from vaka.training.report import Relay
@@ -56,9 +55,8 @@ class Finished(Exception):
 
 def attend(run: Run, nodes: Nodes, reporter: Relay, scratch: Path, stop: Stop) -> int:
     """Have workers train until the model is published; the exit code."""
-    report = scratch / "report.json"
-    reporter.follow(report)
-    os.environ[WORKER_REPORT_ENV] = str(report)
+    reporter.follow(worker_report(scratch, 0))
+    os.environ[WORKER_REPORTS_ENV] = str(scratch)
     os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # that looking for unused weights found none is no news
     # Else workers of a new round would find in the store what those of the last one have left there.
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
@@ -115,7 +113,7 @@ class Attempt(LocalElasticAgent):
         if result is None:  # the meeting was closed while this node waited: others are done
             raise RendezvousError("the meeting is over")
         self._handler.shutdown()
-        return _code(result) if result.is_failed() else 0
+        return _exit_code(_cause(result)) if result.is_failed() else 0
 
     def _rendezvous(self, worker_group: WorkerGroup) -> None:
         self._check_published()
@@ -125,7 +123,8 @@ class Attempt(LocalElasticAgent):
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         result: RunResult = super()._monitor_workers(worker_group)
         if result.is_failed():
-            code, newest = _code(result), self._checkpoint()
+            self._tell_why(cause := _cause(result))
+            code, newest = _exit_code(cause), self._checkpoint()
             if code in PERMANENT_EXITS:
                 self._remaining_restarts = 0
             elif code in (EXIT_LOST_NODE, EXIT_STOPPED):
@@ -134,6 +133,16 @@ class Attempt(LocalElasticAgent):
                 self._newest, self._remaining_restarts = newest, ATTEMPTS
             log.info("workers ended", extra={"fields": {"code": code}})
         return result
+
+    def _tell_why(self, cause: ProcessFailure) -> None:
+        if cause.exitcode > 0:
+            self._reporter.quote(worker_report(self._scratch, cause.local_rank))
+        else:
+            message = (
+                f"process {cause.local_rank} of {self._nodes.per_node} was ended by {cause.signal_name()}"
+            )
+            self._reporter.hear()
+            self._reporter.say(Reason.TRAINER_FAILED, message)
 
     def _checkpoint(self) -> int:
         newest = self._reporter.report.checkpoint
@@ -178,11 +187,16 @@ def meeting(nodes: Nodes) -> RendezvousHandler:
     return rendezvous.get_rendezvous_handler(parameters)
 
 
-def _code(result: RunResult) -> int:
-    """The exit code that says most of why workers failed."""
-    codes = {failure.exitcode for failure in result.failures.values()}
-    own = {code if code > 0 else 128 - code for code in codes}
-    for kind in (PERMANENT_EXITS, own - {EXIT_LOST_NODE, EXIT_STOPPED}, own):
-        if found := sorted(own & set(kind)):
-            return found[0]
-    return EXIT_FAILED
+def _cause(result: RunResult) -> ProcessFailure:
+    """The failure that says most of why workers failed: those that are stopped for it fail as well."""
+
+    def rank(failure: ProcessFailure) -> tuple[bool, bool, int]:
+        code = _exit_code(failure)
+        return code not in PERMANENT_EXITS, code in (EXIT_LOST_NODE, EXIT_STOPPED), failure.local_rank
+
+    return min(result.failures.values(), key=rank)
+
+
+def _exit_code(failure: ProcessFailure) -> int:
+    """As a shell has it for what a signal has ended."""
+    return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode

@@ -11,8 +11,8 @@ from vaka.training.errors import ConfigError
 LISTEN_ENV = "VAKA_REPORT_LISTEN"
 """HOST:PORT of /report and /metrics, where it is not every address and the usual port; port 0 is any."""
 TERMINATION_ENV = "VAKA_TERMINATION_LOG"
-WORKER_REPORT_ENV = "VAKA_WORKER_REPORT"
-"""File in which a worker leaves its report for the agent."""
+WORKER_REPORTS_ENV = "VAKA_WORKER_REPORTS"
+"""Folder in which each worker leaves its report for the agent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,11 @@ class Nodes:
         if nodes.most * nodes.per_node > 1 and not nodes.endpoint:
             raise ConfigError("PET_RDZV_ENDPOINT is missing: give the HOST:PORT where nodes meet")
         return nodes
+
+
+def worker_report(folder: Path | str, local_rank: int) -> Path:
+    """Where in that folder the worker of this rank leaves its report."""
+    return Path(folder) / f"report{local_rank}.json"
 
 
 def prepare_for_torch(environment: MutableMapping[str, str], *, processes: int = 1) -> None:

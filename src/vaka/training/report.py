@@ -87,3 +87,10 @@ class Relay(Reporter):
             # Workers that have just been started anew know of no checkpoint yet, though it is still there.
             self._report = msgspec.structs.replace(heard, checkpoint=heard.checkpoint or kept)
             self._heard = said
+
+    def quote(self, file: Path) -> None:
+        """Say why another ended, whose report that file is; progress and metrics so far stay."""
+        self.hear()
+        if file.exists():
+            last = msgspec.json.decode(file.read_bytes(), type=Report)
+            self.update(reason=last.reason, message=last.message, waiting=last.waiting)

@@ -5,10 +5,9 @@ import os
 import signal
 import sys
 from functools import partial
-from pathlib import Path
 
 from vaka.log import to_stderr
-from vaka.training.environment import WORKER_REPORT_ENV, Settings, prepare_for_torch
+from vaka.training.environment import WORKER_REPORTS_ENV, Settings, prepare_for_torch, worker_report
 from vaka.training.group import Group
 from vaka.training.outcome import run_of, supervised
 from vaka.training.report import FileReporter, Reporter
@@ -25,8 +24,7 @@ def main() -> int:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # no worker without an agent
     to_stderr()
     prepare_for_torch(os.environ)
-    first = os.environ["LOCAL_RANK"] == "0"
-    reporter = FileReporter(Path(os.environ[WORKER_REPORT_ENV])) if first else Reporter()
+    reporter = FileReporter(worker_report(os.environ[WORKER_REPORTS_ENV], int(os.environ["LOCAL_RANK"])))
     run = run_of(os.environ)
     return supervised(
         reporter,

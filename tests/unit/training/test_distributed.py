@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, RUN_ENV, Report, Run
+from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, EXIT_KILLED, RUN_ENV, Report, Run
 from vaka.artifacts.read import open_model
+from vaka.training.agent import ATTEMPTS
 from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV, Nodes
 from vaka.training.errors import ConfigError
 
@@ -64,12 +65,12 @@ class Node:
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
-    def worker(self) -> int:
-        """Process id of its first worker, as soon as there is one."""
+    def workers(self) -> list[int]:
+        """Process ids of its workers that live, as soon as there is one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         while not (found := children.read_text().split()):
             time.sleep(0.01)
-        return int(found[0])
+        return [int(worker) for worker in found]
 
     def until(self, words: str) -> None:
         while words not in self.log:
@@ -218,7 +219,7 @@ def test_sharded_over_three_they_learn_the_same_and_go_on_from_shards_in_s3(
     three.kept = gateway[1] / bucket / "run"
     node = three.start(0)[0]
     three.until_step(9)
-    os.kill(node.worker(), signal.SIGKILL)
+    os.kill(node.workers()[0], signal.SIGKILL)
     all_end_well([node])
     assert "resumed from step" in node.log
     assert len(list(three.kept.glob(f"step-{STEPS:07}/*.safetensors"))) == 3
@@ -263,6 +264,29 @@ def test_what_no_repetition_mends_ends_the_node_at_once(
     ended, last = node.end()
     assert (ended, last.reason) == (code, reason)
     assert node.log.count("workers ended") == 1
+
+
+def test_a_node_says_why_a_worker_failed_though_its_first_one_has_said_nothing_yet(
+    job: Callable[..., Job],
+) -> None:
+    two = job("1", per_node=2)
+    (two.folder / "shades/train-labels-idx1-ubyte").write_bytes(b"")
+    node = two.start(0)[0]
+    os.kill(first := node.workers()[0], signal.SIGSTOP)
+    node.until("Sending process")  # the other has failed, so that this one is stopped
+    os.kill(first, signal.SIGCONT)
+    assert node.end()[1].reason == "DatasetInvalid"
+
+
+def test_a_node_says_which_signal_has_ended_a_worker_each_time(job: Callable[..., Job]) -> None:
+    node = job("1", every=1_000_000, per_node=2, epochs=10_000).start(0)[0]
+    for killed in range(1, ATTEMPTS + 2):
+        while node.log.count("training 10000 epochs") < 2 * killed:
+            time.sleep(0.01)
+        os.kill(node.workers()[1], signal.SIGKILL)
+    code, last = node.end()
+    assert (code, last.reason) == (EXIT_KILLED, "TrainerFailed")
+    assert last.message == "process 1 of 2 was ended by SIGKILL"
 
 
 def test_a_node_that_comes_is_welcome_and_one_that_is_lost_is_done_without(job: Callable[..., Job]) -> None:
