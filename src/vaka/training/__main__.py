@@ -33,7 +33,7 @@ def main() -> int:
 def work(reporter: Relay, settings: Settings, scratch: Path, stop: Stop) -> int:
     """Train here, or have workers train; the exit code."""
     run, nodes = run_of(os.environ), Nodes.of(os.environ)
-    prepare_for_torch(os.environ, processes=nodes.per_node)
+    prepare_for_torch(os.environ)
     labels = {"name": run.name, "namespace": run.namespace, "architecture": run.spec.model.architecture}
     endpoint = serve(reporter, host=settings.host, port=settings.port, labels=labels)
     log.info("serving /report and /metrics", extra={"fields": {"port": endpoint.port}})

@@ -1,5 +1,6 @@
 """The process around a training run: its settings, processors and threads."""
 
+import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ LISTEN_ENV = "VAKA_REPORT_LISTEN"
 TERMINATION_ENV = "VAKA_TERMINATION_LOG"
 WORKER_REPORTS_ENV = "VAKA_WORKER_REPORTS"
 """Folder in which each worker leaves its report for the agent."""
+
+THREADS_ENV = "OMP_NUM_THREADS"
+"""How many threads compute, whatever else goes on; read by torch itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,19 +87,20 @@ def worker_report(folder: Path | str, local_rank: int) -> Path:
     return Path(folder) / f"report{local_rank}.json"
 
 
-def prepare_for_torch(environment: MutableMapping[str, str], *, processes: int = 1) -> None:
+def prepare_for_torch(environment: MutableMapping[str, str]) -> None:
     """Settings that its libraries read when they are loaded; what is already set stays."""
     # By default a thread that waits spins for milliseconds. Where processors are limited or shared, a step
     # then takes three times as long; without any spinning it takes a quarter longer on an idle machine.
     environment.setdefault("GOMP_SPINCOUNT", "1000")
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cpus() // processes)))
     environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
 
 
 def set_up_torch() -> str:
-    """The device to train on, where equal seeds give equal weights."""
+    """The device to train on, where equal seeds give equal weights; threads as many as processors."""
     import torch
 
+    if THREADS_ENV not in os.environ:
+        torch.set_num_threads(usable_cpus())  # torch itself knows of no container's limit
     if not torch.cuda.is_available():
         return "cpu"  # deterministic as it is; to ask for it would load torch's compiler
     torch.use_deterministic_algorithms(True)

@@ -24,6 +24,7 @@ from vaka.training.progress import Estimate, Journal, as_metrics, percentage
 from vaka.training.published import output_of, published, remember
 from vaka.training.report import Reporter
 from vaka.training.stopping import Stop, Terminated
+from vaka.training.threads import Threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,7 +106,9 @@ def train(turn: Turn, built_in: Architecture, data: Data, join: Join) -> None:
     learner = built_in.learner(data, hyper, device)
     group = join(device, reporter)
     reporter.say(Reason.TRAINING, f"training {hyper.epochs} epochs of {learner.steps_per_epoch} steps")
-    told = partial(tell, estimate=Estimate(), journal=Journal(), reporter=reporter)
+    told = partial(
+        tell, estimate=Estimate(), journal=Journal(), reporter=reporter, threads=Threads.of(reporter)
+    )
     state = begin(learner, hyper, told, group)
     keeper = checkpoints(turn, group)
     keeper.resume(state)
@@ -184,9 +187,13 @@ def put(turn: Turn, folder: Path, metrics: Metrics) -> PublishedModel:
     return model
 
 
-def tell(progress: "Progress", *, estimate: Estimate, journal: Journal, reporter: Reporter) -> None:
-    """Progress of the loop into the report and, now and then, the log."""
+def tell(
+    progress: "Progress", *, estimate: Estimate, journal: Journal, reporter: Reporter, threads: Threads | None
+) -> None:
+    """Progress of the loop into the report and, now and then, the log; a look at the threads, too."""
     journal.note(progress)
+    if threads:
+        threads.look()
     step, steps, seconds = progress.step, progress.steps, progress.seconds
     speed = {"samplesPerSecond": progress.samples / seconds}
     reporter.update(

@@ -1,8 +1,12 @@
 """Small data sets on disk, and runs that train on them."""
 
 import json
+import os
 import struct
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,3 +130,25 @@ def run_on_fixture() -> Callable[..., Run]:
 @pytest.fixture(name="write_shades", scope="session")
 def write_shades_fixture() -> Callable[[Path], None]:
     return write_shades
+
+
+@contextmanager
+def sharing(number: int) -> Iterator[None]:
+    """So few processors for this thread and for what it starts, with other work on each of them."""
+    before = os.sched_getaffinity(0)
+    if len(before) < number:
+        pytest.skip(f"it takes {number} processors")
+    os.sched_setaffinity(0, sorted(before)[:number])
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(name="sharing", scope="session")
+def sharing_fixture() -> Callable[[int], AbstractContextManager[None]]:
+    return sharing

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,7 +16,7 @@ import pytest
 
 from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, RUN_ENV, Report, Run
 from vaka.artifacts.read import open_model
-from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV
+from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV, THREADS_ENV
 
 RunOn = Callable[..., Run]
 
@@ -108,3 +108,17 @@ def test_without_a_run_it_says_what_is_missing(tmp_path: Path, run: str) -> None
     last = msgspec.json.decode((tmp_path / "termination").read_bytes(), type=Report)
     assert last.reason == "ConfigInvalid"
     assert last.message.startswith("VAKA_RUN in the environment is no run: ")
+
+
+def test_it_makes_room_for_other_work_on_its_processors_and_says_so(
+    tmp_path: Path,
+    run_on: RunOn,
+    write_shades: Callable[[Path], None],
+    sharing: Callable[[int], AbstractContextManager[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(THREADS_ENV, raising=False)
+    write_shades(tmp_path / "shades")
+    with sharing(2), trainer(tmp_path, run_on(tmp_path, epochs=100_000)) as running:
+        while "training with 1 of 2 threads" not in running.report().message:
+            time.sleep(0.05)
