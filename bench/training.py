@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vaka.training.snapshot import State
 
 RUNS = 5
-HYPER = CNN(epochs=3)
+HYPER = CNN(epochs=3, optimizer="adamw")
 LONG = CNN(epochs=15)
 """Enough stretches for a median."""
 STRETCH = 40

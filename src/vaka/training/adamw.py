@@ -1,11 +1,11 @@
-"""The optimizer."""
+"""An optimizer for weights of any kind."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from vaka.training.shards import is_shard, local
+from vaka.training.shards import local
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-8
@@ -18,10 +18,9 @@ class AdamW:
     constructor loads torch's compiler, which takes longer than the rest of torch.
     """
 
-    def __init__(self, network: nn.Module, *, weight_decay: float) -> None:
-        named = {name: p for name, p in network.named_parameters() if p.requires_grad}
-        self._names = list(named)
-        self._parameters = list(named.values())
+    def __init__(self, weights: Mapping[str, nn.Parameter], *, weight_decay: float) -> None:
+        self._names = list(weights)
+        self._parameters = list(weights.values())
         self._means = [torch.zeros_like(p) for p in self._parameters]
         self._squares = [torch.zeros_like(p) for p in self._parameters]
         self._weight_decay = weight_decay
@@ -42,20 +41,9 @@ class AdamW:
         }
 
     @torch.no_grad()
-    def clip(self, most: float, total: Callable[[Tensor], Tensor]) -> None:
-        """Scale the gradients down to a norm of at most that; `total` sums over processes with shards."""
-        gradients = self._gradients()
-        square = torch.stack(torch._foreach_norm(gradients)).square().sum()
-        norm = (total(square) if any(map(is_shard, self._parameters)) else square).sqrt()
-        torch._foreach_mul_(gradients, (most / norm).clamp(max=1.0))
-
-    def _gradients(self) -> list[Tensor]:
-        return [local(p.grad) for p in self._parameters if p.grad is not None]
-
-    @torch.no_grad()
     def step(self, rate: float) -> None:
         """Move against the gradients, and forget them."""
-        gradients = self._gradients()
+        gradients = [local(p.grad) for p in self._parameters if p.grad is not None]
         self.steps += 1
         toward, spread = (1 - beta**self.steps for beta in BETAS)
         if self._decayed:

@@ -5,11 +5,11 @@ from typing import Protocol
 
 from vaka.api.architectures.base import Hyperparameters
 from vaka.models.architecture import Learner
-from vaka.training.adamw import AdamW
 from vaka.training.best import BestWeights
 from vaka.training.descent import add_gradients, check_pieces
 from vaka.training.ema import WeightAverage
 from vaka.training.group import Alone, Group
+from vaka.training.optimizer import clip, optimizer
 from vaka.training.schedule import one_cycle
 from vaka.training.snapshot import State
 from vaka.training.watch import Progress, Watch
@@ -43,9 +43,8 @@ def begin(
     watch = Watch(learner, hyper, report)
     average = WeightAverage(learner.network, hyper.ema_decay)
     together.connect(learner, average.network)
-    optimizer = AdamW(learner.network, weight_decay=hyper.weight_decay)
     best = BestWeights(average.network) if hyper.keep_best else None
-    return State(learner.network, average, optimizer, watch, best)
+    return State(learner.network, average, optimizer(learner.network, hyper), watch, best)
 
 
 def fit(learner: Learner, hyper: Hyperparameters, state: State, keeper: Keeper | None = None) -> None:
@@ -57,7 +56,7 @@ def fit(learner: Learner, hyper: Hyperparameters, state: State, keeper: Keeper |
     while (step := watch.step) < watch.steps:
         loss = add_gradients(learner, step)
         if hyper.max_grad_norm:
-            state.optimizer.clip(hyper.max_grad_norm, part.total)
+            clip(learner.network.parameters(), hyper.max_grad_norm, part.total)
         state.optimizer.step(one_cycle(step, steps, hyper.learning_rate))
         average.update()
         watch.stepped(part.total(loss))

@@ -15,8 +15,21 @@ def local(tensor: Tensor) -> Tensor:
     return shard
 
 
+def whole_here(tensor: Tensor) -> Tensor:
+    """All of it, where it is. All processes must ask for it together."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def resharded(tensor: Tensor, like: Tensor) -> Tensor:
+    """What this process holds of a tensor that all processes have, where it is split as another one is."""
+    if not is_shard(like):
+        return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(like, DTensor)
+    return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None).to_local()
+
+
 def whole(tensor: Tensor) -> Tensor:
     """All of it, on the CPU. All processes must ask for it together."""
-    if hasattr(tensor, "full_tensor"):
-        tensor = tensor.full_tensor()
-    return tensor.detach().cpu()
+    return whole_here(tensor).detach().cpu()

@@ -14,10 +14,10 @@ from vaka.api.architectures.base import Hyperparameters
 from vaka.api.contract import Run
 from vaka.models.architecture import Metrics
 from vaka.storage import Unreachable
-from vaka.training.adamw import AdamW
 from vaka.training.best import BestWeights
 from vaka.training.ema import WeightAverage
 from vaka.training.group import Group
+from vaka.training.optimizer import Optimizer
 from vaka.training.shards import is_shard
 from vaka.training.watch import Record, Watch
 
@@ -32,7 +32,7 @@ class State:
 
     network: nn.Module
     average: WeightAverage
-    optimizer: AdamW
+    optimizer: Optimizer
     watch: Watch
     best: BestWeights | None = None
     """Averaged weights of the epoch that validated best, where those are to be published."""

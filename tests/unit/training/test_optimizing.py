@@ -1,12 +1,18 @@
-"""Optimizer and weight average do what their papers say."""
+"""Optimizers and weight average do what their papers say."""
+
+import copy
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from vaka.training.adamw import BETAS, EPSILON, AdamW
 from vaka.training.ema import WeightAverage
+from vaka.training.muon import SIZE, Muon, orthogonal
+from vaka.training.optimizer import clip
 
 
 def reference(weight: float, gradients: list[float], rate: float, decay: float) -> float:
@@ -24,7 +30,7 @@ def reference(weight: float, gradients: list[float], rate: float, decay: float) 
 def test_adamw_follows_its_paper_and_spares_biases() -> None:
     layer = nn.Linear(3, 2).double()
     before = {name: p.detach().clone() for name, p in layer.named_parameters()}
-    optimizer = AdamW(layer, weight_decay=0.1)
+    optimizer = AdamW(dict(layer.named_parameters()), weight_decay=0.1)
     gradients = np.random.default_rng(0).normal(size=5).tolist()
     for gradient in gradients:
         for parameter in layer.parameters():
@@ -39,7 +45,7 @@ def test_adamw_follows_its_paper_and_spares_biases() -> None:
 def test_gradients_are_used_once() -> None:
     layer = nn.Linear(3, 2)
     layer(torch.ones(1, 3)).sum().backward()
-    AdamW(layer, weight_decay=0.0).step(0.1)
+    AdamW(dict(layer.named_parameters()), weight_decay=0.0).step(0.1)
     assert all(p.grad is None for p in layer.parameters())
 
 
@@ -50,11 +56,50 @@ def test_large_gradients_are_scaled_down_as_torch_does_it(most: float) -> None:
         for parameter in layer.parameters():
             parameter.grad = torch.arange(parameter.numel()).view_as(parameter).float()
     nn.utils.clip_grad_norm_(layers[0].parameters(), most)
-    AdamW(layers[1], weight_decay=0.0).clip(most, lambda own: own)
+    clip(layers[1].parameters(), most, lambda own: own)
     for expected, found in zip(layers[0].parameters(), layers[1].parameters(), strict=True):
         assert expected.grad is not None
         assert found.grad is not None
         assert torch.allclose(expected.grad, found.grad, atol=1e-5)
+
+
+@given(
+    rows=st.integers(1, 40), columns=st.integers(1, 40), size=st.floats(1e-6, 1e6), seed=st.integers(0, 99)
+)
+def test_a_matrix_is_made_nearly_orthogonal_and_keeps_its_directions(
+    rows: int, columns: int, size: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    left, _ = torch.linalg.qr(torch.randn(rows, rows))
+    right, _ = torch.linalg.qr(torch.randn(columns, columns))
+    values = torch.linspace(1, 0.1, min(rows, columns))
+    matrix = size * left[:, : len(values)] * values @ right[:, : len(values)].T
+    found = left.T[: len(values)] @ orthogonal(matrix[None])[0] @ right[:, : len(values)]
+    assert ((found.diagonal() > 0.6) & (found.diagonal() < 1.3)).all()
+    assert torch.allclose(found, torch.diag(found.diagonal()), atol=1e-3)
+
+
+def test_without_a_gradient_nothing_moves() -> None:
+    assert not orthogonal(torch.zeros(1, 3, 5)).any()
+
+
+def test_kernels_of_all_shapes_move_as_far_and_all_else_by_adamw() -> None:
+    layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 16, 3), nn.Conv2d(16, 4, 1), nn.Linear(4, 2))
+    same = copy.deepcopy(layers)
+    before = {name: p.detach().clone() for name, p in layers.named_parameters()}
+    for p, q in zip(layers.parameters(), same.parameters(), strict=True):
+        p.grad = torch.randn_like(p)
+        q.grad = p.grad.clone()
+    Muon(dict(layers.named_parameters()), weight_decay=0.0).step(0.01)
+    AdamW(dict(same.named_parameters()), weight_decay=0.0).step(0.01)
+    others = dict(same.named_parameters())
+    for name, weight in layers.named_parameters():
+        if name in ("1.weight", "2.weight"):
+            moved = (weight - before[name]).square().mean().sqrt().item()
+            assert moved == pytest.approx(0.01 * SIZE, rel=0.3)
+        else:
+            assert torch.equal(weight, others[name])
+    assert all(p.grad is None for p in layers.parameters())
 
 
 def network(value: float) -> nn.Module:

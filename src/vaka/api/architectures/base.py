@@ -17,6 +17,8 @@ class Hyperparameters(msgspec.Struct, rename="camel", kw_only=True, frozen=True,
     batch_size: Positive = 128
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 0.01
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.05
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: kernels of convolutions move in all directions alike (Jordan et al. 2024), the rest by AdamW."""
     ema_decay: Fraction = 0.99
     max_grad_norm: Annotated[float, Meta(gt=0)] | None = None
     """Gradients whose norm over all weights is larger are scaled down to it (Pascanu et al. 2013)."""

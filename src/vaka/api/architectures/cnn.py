@@ -11,6 +11,7 @@ class CNN(Hyperparameters, frozen=True):
     """Settings of the image classifier."""
 
     batch_size: Positive = 64
+    optimizer: Literal["adamw", "muon"] = "muon"
     label_smoothing: Fraction = 0.1
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: the fewer pictures a class has, the more each counts, so that all classes count alike."""

@@ -21,6 +21,7 @@ class LSTM(base.Hyperparameters, frozen=True):
     epochs: base.Positive = 12
     batch_size: base.Positive = 256
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 0.004
+    optimizer: Literal["adamw"] = "adamw"
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.1
     max_grad_norm: Annotated[float, Meta(gt=0)] | None = 1.0
     keep_best: bool = True

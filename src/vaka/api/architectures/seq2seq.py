@@ -1,6 +1,6 @@
 """LSTM encoder-decoder with attention, for translation."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +14,7 @@ class Seq2Seq(Hyperparameters, frozen=True):
     epochs: Positive = 30
     batch_size: Positive = 32
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 0.005
+    optimizer: Literal["adamw"] = "adamw"
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.01
     max_grad_norm: Annotated[float, Meta(gt=0)] | None = 1.0
     label_smoothing: Fraction = 0.1
