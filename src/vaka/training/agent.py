@@ -58,8 +58,8 @@ def attend(run: Run, nodes: Nodes, reporter: Relay, scratch: Path, stop: Stop) -
     """Have workers train until the model is published; the exit code."""
     reporter.follow(worker_report(scratch, 0))
     os.environ[WORKER_REPORTS_ENV] = str(scratch)
-    # Fixed, for weights would drift apart where processes compute with differently many.
-    os.environ.setdefault(THREADS_ENV, str(max(1, usable_cpus() // nodes.per_node)))
+    if nodes.per_node > 1:  # each has its part of the processors, and needs to make room for nobody
+        os.environ.setdefault(THREADS_ENV, str(max(1, usable_cpus() // nodes.per_node)))
     os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # that looking for unused weights found none is no news
     # Else workers of a new round would find in the store what those of the last one have left there.
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
