@@ -156,9 +156,11 @@ def kill_something(namespace: Any, chance: random.Random) -> None:
 
 def test_weights_are_the_same_whatever_is_killed(namespace: Any, lasting_job: Any) -> None:
     chance, names = random.Random(SEED), ["calm", *(f"disturbed-{n}" for n in range(DISTURBED))]
-    requests = {"resourcesPerNode": {"requests": {"cpu": "100m", "memory": "512Mi"}}}
+    # They train side by side, and would give threads up for each other; then sums have other last digits.
+    fixed = {"env": [{"name": "OMP_NUM_THREADS", "value": "1"}]}
+    trainer = fixed | {"resourcesPerNode": {"requests": {"cpu": "100m", "memory": "512Mi"}}}
     for name in names:
-        namespace.apply(lasting_job(name, trainer=requests))
+        namespace.apply(lasting_job(name, trainer=trainer))
     for _ in range(CHAOS):
         kill_something(namespace, chance)
         time.sleep(chance.uniform(1, 6))

@@ -16,8 +16,9 @@ from vaka.api.reasons import Reason
 from vaka.training.environment import THREADS_ENV
 from vaka.training.report import Reporter
 
-LOOK_SECONDS = 5.0
-TOO_MANY = 0.5
+LOOK_SECONDS = 20.0
+"""What comes and goes, such as a pod that starts, is to change nothing."""
+TOO_MANY = 0.7
 """So many threads waiting for a processor, on average, slow the others more than they help."""
 RETRY_SECONDS = 120.0
 """After so long all threads are tried again; then after twice as long, and so on."""
