@@ -144,7 +144,6 @@ class Attempt(LocalElasticAgent):
             message = (
                 f"process {cause.local_rank} of {self._nodes.per_node} was ended by {cause.signal_name()}"
             )
-            self._reporter.hear()
             self._reporter.say(Reason.TRAINER_FAILED, message)
 
     def _checkpoint(self) -> int:

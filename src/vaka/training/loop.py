@@ -52,11 +52,12 @@ def fit(learner: Learner, hyper: Hyperparameters, state: State, keeper: Keeper |
     keeper = keeper or Forgetful()
     steps = hyper.epochs * learner.steps_per_epoch
     part, average, watch = learner.part, state.average, state.watch
+    weights = list(learner.network.parameters())
     learner.network.train()
     while (step := watch.step) < watch.steps:
         loss = add_gradients(learner, step)
         if hyper.max_grad_norm:
-            clip(learner.network.parameters(), hyper.max_grad_norm, part.total)
+            clip(weights, hyper.max_grad_norm, part.total)
         state.optimizer.step(one_cycle(step, steps, hyper.learning_rate))
         average.update()
         watch.stepped(part.total(loss))

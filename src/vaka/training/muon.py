@@ -90,18 +90,23 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
     Singular values come between 0.7 and 1.2, which is as good (Jordan et al. 2024), by Newton-Schulz: each
     iteration multiplies by a polynomial of the square. As those commute, they are multiplied first, which for
-    long matrices costs less; it takes single precision, and so is the same on every processor.
+    long matrices costs less; it takes single precision, for squares of small values to be of use.
     """
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonal(matrices.mT).mT
     x = matrices / (torch.linalg.matrix_norm(matrices, keepdim=True) + 1e-7)
     square = x @ x.mT
-    first, third, fifth = QUINTIC
-    product = torch.eye(square.shape[1], dtype=x.dtype, device=x.device).expand_as(square)
-    for _ in range(ITERATIONS):
-        polynomial = torch.baddbmm(square, square, square, beta=third, alpha=fifth)
-        polynomial.diagonal(dim1=1, dim2=2).add_(first)
-        product = polynomial @ product
+    product = polynomial = _polynomial(square)
+    for _ in range(ITERATIONS - 1):
         square = polynomial @ square @ polynomial
+        polynomial = _polynomial(square)
+        product = polynomial @ product
     made: Tensor = product @ x
     return made
+
+
+def _polynomial(square: Tensor) -> Tensor:
+    first, third, fifth = QUINTIC
+    polynomial = torch.baddbmm(square, square, square, beta=third, alpha=fifth)
+    polynomial.diagonal(dim1=1, dim2=2).add_(first)
+    return polynomial

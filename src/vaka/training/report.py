@@ -90,7 +90,6 @@ class Relay(Reporter):
 
     def quote(self, file: Path) -> None:
         """Say why another ended, whose report that file is; progress and metrics so far stay."""
-        self.hear()
         if file.exists():
             last = msgspec.json.decode(file.read_bytes(), type=Report)
             self.update(reason=last.reason, message=last.message, waiting=last.waiting)

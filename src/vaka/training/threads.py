@@ -24,6 +24,15 @@ RETRY_SECONDS = 120.0
 """After so long all threads are tried again; then after twice as long, and so on."""
 
 
+def waited_for_processors() -> float:
+    """Seconds, of all threads that live; 0 where the kernel does not tell (its scheduler/sched-stats.rst)."""
+    nanoseconds = 0
+    for file in Path("/proc/self/task").glob("*/schedstat"):
+        with suppress(OSError):  # a thread that has just ended
+            nanoseconds += int(file.read_text().split()[1])
+    return nanoseconds / 1e9
+
+
 class Threads:
     """Takes threads away while they wait for processors, and now and then tries all again.
 
@@ -40,13 +49,13 @@ class Threads:
         use: Callable[[int], None],
         say: Callable[[str], None],
         *,
-        waited: Callable[[], float] | None = None,
+        waited: Callable[[], float] = waited_for_processors,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._most = self._number = most
         self._use = use
         self._say = say
-        self._waited = waited or waited_for_processors
+        self._waited = waited
         self._clock = clock
         self._pause = RETRY_SECONDS
         self._changed = self._looked = clock()
@@ -82,12 +91,3 @@ class Threads:
     def _change(self, number: int) -> None:
         self._number, self._changed = number, self._looked
         self._use(number)
-
-
-def waited_for_processors() -> float:
-    """Seconds, of all threads that live; 0 where the kernel does not tell (its scheduler/sched-stats.rst)."""
-    nanoseconds = 0
-    for file in Path("/proc/self/task").glob("*/schedstat"):
-        with suppress(OSError):  # a thread that has just ended
-            nanoseconds += int(file.read_text().split()[1])
-    return nanoseconds / 1e9

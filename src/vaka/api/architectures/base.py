@@ -8,6 +8,7 @@ from msgspec import Meta
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, lt=1)]
 Part: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+OptimizerName: TypeAlias = Literal["adamw", "muon"]
 
 
 class Hyperparameters(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -17,7 +18,7 @@ class Hyperparameters(msgspec.Struct, rename="camel", kw_only=True, frozen=True,
     batch_size: Positive = 128
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 0.01
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.05
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    optimizer: OptimizerName = "adamw"
     """muon: kernels of convolutions move in all directions alike (Jordan et al. 2024), the rest by AdamW."""
     ema_decay: Fraction = 0.99
     max_grad_norm: Annotated[float, Meta(gt=0)] | None = None

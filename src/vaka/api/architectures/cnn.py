@@ -4,14 +4,22 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from vaka.api.architectures.base import Fraction, Hyperparameters, Measure, NoOptions, Part, Positive
+from vaka.api.architectures.base import (
+    Fraction,
+    Hyperparameters,
+    Measure,
+    NoOptions,
+    OptimizerName,
+    Part,
+    Positive,
+)
 
 
 class CNN(Hyperparameters, frozen=True):
     """Settings of the image classifier."""
 
     batch_size: Positive = 64
-    optimizer: Literal["adamw", "muon"] = "muon"
+    optimizer: OptimizerName = "muon"
     label_smoothing: Fraction = 0.1
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: the fewer pictures a class has, the more each counts, so that all classes count alike."""
