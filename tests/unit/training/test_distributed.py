@@ -66,11 +66,11 @@ class Node:
         return (self.folder / "log").read_text()
 
     def workers(self) -> list[int]:
-        """Process ids of its workers that live, as soon as there is one."""
+        """Process ids of its workers that live, as soon as there is one (torch's import has a child, too)."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        while not (found := children.read_text().split()):
+        while not (found := [int(child) for child in children.read_text().split() if is_worker(child)]):
             time.sleep(0.01)
-        return [int(worker) for worker in found]
+        return found
 
     def until(self, words: str) -> None:
         while words not in self.log:
@@ -80,6 +80,13 @@ class Node:
     def end(self) -> tuple[int, Report]:
         code = self.process.wait()
         return code, msgspec.json.decode((self.folder / "termination").read_bytes(), type=Report)
+
+
+def is_worker(pid: str) -> bool:
+    try:
+        return b"vaka.training.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return False
 
 
 class Job:
