@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,20 @@ def training_job_fixture() -> Any:
 @pytest.fixture(name="lasting_job", scope="session")
 def lasting_job_fixture() -> Any:
     return lasting_job
+
+
+def until(found: Callable[[], Any], *, seconds: float = 180) -> Any:
+    """What `found` returns as soon as it is true."""
+    end = time.monotonic() + seconds
+    while not (result := found()):
+        assert time.monotonic() < end, found
+        time.sleep(0.2)
+    return result
+
+
+@pytest.fixture(name="until", scope="session")
+def until_fixture() -> Any:
+    return until
 
 
 @pytest.fixture(name="inference_service", scope="session")

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +23,6 @@ def secret(name: str, kind: str = "Opaque", **content: str) -> dict[str, Any]:
         "type": kind,
         "stringData": content,
     }
-
-
-def until(found: Callable[[], Any], *, seconds: float = 180) -> Any:
-    end = time.monotonic() + seconds
-    while not (result := found()):
-        assert time.monotonic() < end, found
-        time.sleep(0.2)
-    return result
 
 
 def test_only_who_has_a_key_is_answered_and_only_over_tls(team: Any, service: Any) -> None:
@@ -61,7 +51,7 @@ def test_who_sends_too_much_is_told_to_wait(service: Any) -> None:
     assert set(codes) == {200, 429}
 
 
-def test_gates_take_a_good_canary_to_all_requests(team: Any, service: Any) -> None:
+def test_gates_take_a_good_canary_to_all_requests(team: Any, service: Any, until: Any) -> None:
     it = service()
     gates = {"steps": [50, 100], "interval": 1, "minRequests": 20, "maxLatencyRatio": 1000}
     with it.under_load():
@@ -71,7 +61,9 @@ def test_gates_take_a_good_canary_to_all_requests(team: Any, service: Any) -> No
     assert float(canary["figures"]["errorRate"]) == 0
 
 
-def test_gates_take_a_canary_back_that_disagrees(team: Any, service: Any, training_job: Any) -> None:
+def test_gates_take_a_canary_back_that_disagrees(
+    team: Any, service: Any, training_job: Any, until: Any
+) -> None:
     nothing_learned = {"epochs": 1, "width": 4, "learningRate": 1e-9}
     model = {"architecture": "cnn", "hyperparameters": nothing_learned}
     team.apply(training_job("untrained", model=model))
@@ -92,7 +84,7 @@ def decided(service: Any, phase: str) -> Any:
     return canary if canary.get("phase") == phase else None
 
 
-def test_a_busy_service_gets_another_pod(service: Any) -> None:
+def test_a_busy_service_gets_another_pod(service: Any, until: Any) -> None:
     it = service(maxReplicas=2, scaleTarget=20, resources={"requests": {"cpu": "100m", "memory": "256Mi"}})
     with it.under_load():
         until(lambda: it.status["replicas"]["ready"] == 2, seconds=300)

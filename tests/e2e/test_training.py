@@ -64,24 +64,31 @@ def test_pods_that_start_together_hold_no_node_before_all_are_there(namespace: A
     assert namespace.wait("tj/job", "Complete", seconds=300)["status"].get("restarts", 0) == 0
 
 
-def test_training_goes_on_with_fewer_nodes_and_grows_back(namespace: Any, lasting_job: Any) -> None:
+def running_of(namespace: Any) -> dict[str, Any]:
+    conditions = namespace.get("tj", "job")["status"]["conditions"]
+    return next(condition for condition in conditions if condition["type"] == "Running")
+
+
+def test_training_goes_on_with_fewer_nodes_and_grows_back(
+    namespace: Any, lasting_job: Any, until: Any
+) -> None:
     trainer = {"numNodes": 3, "minNodes": 2, "resourcesPerNode": {"requests": SMALL}}
-    namespace.apply(lasting_job(epochs=24, trainer=trainer))
+    namespace.apply(lasting_job(epochs=10_000, trainer=trainer))
     wait_for_step(namespace, "job", 40, seconds=240)
     allow_pods(namespace, 2)
     lost = pods_of(namespace)["2"]["metadata"]["name"]
     namespace.kubectl("delete", "pod", lost, "--grace-period=0", "--force")
     step = namespace.get("tj", "job")["status"]["checkpoint"]["step"]
     wait_for_step(namespace, "job", step + 60, seconds=240)
-    conditions = {c["type"]: c for c in namespace.get("tj", "job")["status"]["conditions"]}
-    assert conditions["Running"]["status"] == "True"
-    assert "2 of 3 pods run" in conditions["Running"]["message"]
+    running = running_of(namespace)
+    assert running["status"] == "True"
+    assert "2 of 3 pods run" in running["message"]
     allow_pods(namespace, 3)
-    status = namespace.wait("tj/job", "Complete", seconds=600)["status"]
-    assert status.get("restarts", 0) == 0
-    grown = pods_of(namespace)["2"]["metadata"]["name"]
-    assert grown != lost
-    assert "resumed from step" in namespace.kubectl("logs", grown)
+    grown = until(lambda: pods_of(namespace).get("2"), seconds=300)["metadata"]["name"]
+    namespace.kubectl("wait", f"pod/{grown}", "--for=condition=Ready", "--timeout=60s")
+    until(lambda: "resumed from step" in namespace.kubectl("logs", grown))
+    until(lambda: "3 of 3 pods run" in running_of(namespace)["message"])
+    assert namespace.get("tj", "job")["status"].get("restarts", 0) == 0
 
 
 def test_a_suspended_job_frees_its_pod_and_goes_on_at_the_same_step(namespace: Any, lasting_job: Any) -> None:
