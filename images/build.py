@@ -24,12 +24,20 @@ ROOT = Path(__file__).parents[1]
 NAMES = ("operator", "server", "router", "batch", "datasets", "trainer")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SUITE = "bookworm"
-BASE = f"localhost/vaka/base:{SUITE}"
+BASE = f"localhost/vaka/base:{SUITE}-slim"
 DEBIAN = "http://deb.debian.org/debian"
 UNNEEDED = (
-    *("usr/share/man", "usr/share/locale", "usr/share/info"),
-    *("var/cache/apt", "var/lib/apt/lists", "var/log"),
+    *(f"usr/share/{name}/*" for name in ("man", "locale", "info", "zoneinfo/right")),
+    *(f"usr/share/doc/*/{name}" for name in ("[!c]*", "c[!o]*")),
+    *("usr/lib/*/gconv/*", "var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*"),
 )
+"""Of Debian: licences stay (copyright), tables of character sets and of leap seconds do not."""
+EXCLUDED = """path-exclude=/usr/share/man/*
+path-exclude=/usr/share/locale/*
+path-exclude=/usr/share/doc/*
+path-include=/usr/share/doc/*/copyright
+"""
+"""What packages that are installed later leave out, in dpkg's words."""
 INDEXES = ("PIP_INDEX_URL", "TORCH_INDEX_URL")
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 DISK_NEEDED = {"trainer": 14 * 2**30}  # bytes: torch lies in the storage, in the layout and once between
@@ -56,7 +64,9 @@ class Image:
 
     def key(self) -> str:
         """Digest of all that decides what is in the image."""
-        digest = hashlib.sha256(repr([os.environ.get(name) for name in ("BASE_IMAGE", *INDEXES)]).encode())
+        digest = hashlib.sha256(
+            repr([BASE, *(os.environ.get(name) for name in ("BASE_IMAGE", *INDEXES))]).encode()
+        )
         digest.update(self.dockerfile.read_bytes())
         for path in self._inputs():
             digest.update(f"{path.relative_to(self.context)}\0".encode() + path.read_bytes())
@@ -196,8 +206,9 @@ class Buildah:
         command = ["debootstrap", "--variant=minbase", SUITE, str(root), DEBIAN]
         try:
             _run(command, title=f"Debian {SUITE}", log=self.folder / "base.log", environment=self.environment)
-            for path in UNNEEDED:
-                _empty(root / path)
+            for path in [path for pattern in UNNEEDED for path in root.glob(pattern)]:
+                _remove(path)
+            (root / "etc/dpkg/dpkg.cfg.d/excluded").write_text(EXCLUDED)
             container = self._run("from", "scratch", title="base").strip()
             self._run("add", "--quiet", container, str(root), "/", title="base")
             self._run("commit", "--quiet", "--rm", container, BASE, title="base")
@@ -233,9 +244,8 @@ def _datasets(folder: Path, cache: Path) -> Path:
     return context
 
 
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
 def _run(command: list[str], *, title: str, log: Path, environment: dict[str, str] | None = None) -> str:

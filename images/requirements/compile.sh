@@ -21,6 +21,7 @@ rm "$excludes.in"
 compile trainer torch pyproject.toml --extra train
 # Optuna imports alembic and SQLAlchemy only for studies in a database, which there are none of.
 compile operator 'obstore alembic sqlalchemy mako markupsafe' pyproject.toml --extra operator
-compile server '' pyproject.toml --extra serve
+# ncnn needs these to download models, which it is not to do.
+compile server 'tqdm requests portalocker' pyproject.toml --extra serve
 # It comes on top of the server's packages.
 compile batch 'msgspec numpy obstore pyyaml' pyproject.toml --extra batch

@@ -97,7 +97,10 @@ async def supply_of(
 
     main = await model(name, given)
     versions = {version.name: await model(f"{name}/{version.name}", version) for version in given.versions}
-    return Supply(model=main, versions=versions, precision=given.precision, cache=given.cache), resolved
+    supply = Supply(
+        model=main, versions=versions, precision=given.precision, engine=given.engine, cache=given.cache
+    )
+    return supply, resolved
 
 
 async def _resolve(

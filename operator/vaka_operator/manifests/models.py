@@ -30,6 +30,7 @@ class Supply(msgspec.Struct, kw_only=True, frozen=True):
     model: Model
     versions: Mapping[str, Model] = MappingProxyType({})
     precision: str = "fp32"
+    engine: str = "auto"
     cache: ModelCache | None = None
 
     @property
@@ -57,6 +58,7 @@ class Supply(msgspec.Struct, kw_only=True, frozen=True):
         digest = ["--digest", self.model.digest] if self.model.digest else []
         words = ["--model", uri, *digest]
         words += ["--precision", self.precision] if self.precision != "fp32" else []
+        words += ["--engine", self.engine] if self.engine != "auto" else []
         for (name, version), other in zip(self.versions.items(), others, strict=False):
             words += ["--version", f"{name}={other}" + (f"@{version.digest}" if version.digest else "")]
         if self.cache and self.caches:

@@ -111,6 +111,10 @@ class PredictorModel(ServedModel, frozen=True):
         Literal["fp32", "int8"],
         said("int8: the variant that is faster and less exact; its manifest says by how much."),
     ] = "fp32"
+    engine: Annotated[
+        Literal["auto", "onnxruntime"],
+        said("auto: another engine than ONNX Runtime, where a contest finds that it gives the same sooner."),
+    ] = "auto"
     cache: (
         Annotated[ModelCache, said("A volume where models are kept, so that not every pod downloads them.")]
         | None

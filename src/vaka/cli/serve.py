@@ -99,6 +99,12 @@ def _add_limits(parser: "argparse._ArgumentGroup") -> None:
         metavar="MS",
         help="milliseconds that requests may wait for others to join them (default: 0)",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "onnxruntime"),
+        default="auto",
+        help="auto: another one than ONNX Runtime where a contest finds that it gives the same sooner",
+    )
 
 
 def _add_taps(parser: "argparse._ArgumentGroup") -> None:
@@ -139,6 +145,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         timeout=arguments.timeout,
         max_batch_size=arguments.max_batch_size,
         max_latency=arguments.max_latency,
+        engine=arguments.engine,
         shadow=_shadowing(arguments),
         payloads=_payloads(arguments),
     )

@@ -8,8 +8,11 @@ from pathlib import Path
 from msgspec import structs
 
 from vaka.api.contract import Report
+from vaka.artifacts.manifest import FULL
 from vaka.models.pipeline import Arrays
 from vaka.serving.batcher import Batcher, BatchPolicy, Observe
+from vaka.serving.engines.choice import quicker
+from vaka.serving.engines.onnx_runtime import OnnxRuntime
 from vaka.serving.errors import NotReady
 from vaka.serving.load import REASONS, LoadedModel, failed, load, loading, ready
 from vaka.serving.options import ModelSource
@@ -69,6 +72,13 @@ class ModelHolder:
         self.report = ready(self.source, self._loaded)
         log.info("%s, digest %s", self.report.message, self._loaded.digest)
 
+    async def quicken(self) -> None:
+        """Go over to a quicker engine, if there is one for this model: it is served meanwhile."""
+        loaded = self.model
+        if self.source.precision == FULL and isinstance(loaded.predictor.engine, OnnxRuntime):
+            engine = await quicker(loaded.predictor.engine, loaded.graph, self._scratch)
+            loaded.predictor.engine = engine or loaded.predictor.engine
+
     def _tell(self, report: Report) -> None:
         self.report = report
 
@@ -110,6 +120,7 @@ class ModelHolder:
             return {}
         manifest = self._loaded.manifest
         own = {"architecture": manifest.architecture, "task": manifest.task}
+        own |= {"engine": self._loaded.predictor.engine.name}
         named = {"name": self.source.name, "version": self.source.version}
         return own | named | {"digest": self._loaded.digest}
 

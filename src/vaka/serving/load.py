@@ -22,6 +22,7 @@ class LoadedModel:
     manifest: Manifest
     """With the metrics of the variant that was loaded, if it is one."""
     digest: str
+    graph: Path
     predictor: Predictor
 
 
@@ -52,7 +53,8 @@ def load(
         graph, manifest = in_precision(path, manifest, source.precision)
         predictor = Predictor(graph, manifest)
         predictor.warm_up()
-        return LoadedModel(manifest=manifest, digest=source.digest or digest_at(path), predictor=predictor)
+        digest = source.digest or digest_at(path)
+        return LoadedModel(manifest=manifest, digest=digest, graph=graph, predictor=predictor)
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class Options:
         timeout: seconds after which an answer is of no use any more.
         max_batch_size: rows that the model sees at once.
         max_latency: seconds that a batch may wait to be filled.
+        engine: auto: another engine than ONNX Runtime, where a contest finds that it gives the same sooner.
         shadow: which other server is asked the same.
         payloads: where requests and answers are logged.
     """
@@ -66,5 +67,6 @@ class Options:
     timeout: float = 60.0
     max_batch_size: int = 16
     max_latency: float = 0.0
+    engine: Literal["auto", "onnxruntime"] = "auto"
     shadow: Shadowing | None = None
     payloads: PayloadLogging | None = None

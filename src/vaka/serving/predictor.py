@@ -5,38 +5,30 @@ What people give and get (`vaka.models.pipeline`) may differ from what its graph
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from vaka.artifacts.errors import BadInput, ModelInvalid
-from vaka.artifacts.manifest import Manifest, Signature, Tensor
-from vaka.artifacts.signature import signature_of
-from vaka.artifacts.tensors import DTYPES, Array, check, check_names
+from vaka.artifacts.manifest import Manifest, Signature
+from vaka.artifacts.tensors import Array, check, check_names
 from vaka.models.pipeline import Arrays, pipeline
-from vaka.serving.errors import BadRequest
-
-if TYPE_CHECKING:
-    from onnxruntime import SessionOptions  # type: ignore[import-untyped]
+from vaka.serving.engines.engine import Engine
+from vaka.serving.engines.onnx_runtime import OnnxRuntime
+from vaka.serving.engines.samples import alike, noise
 
 MAX_BATCH = 32
 """Images that the model sees at once: more are split, so that a request cannot take all memory."""
 
 
 class Predictor:
-    """A session of ONNX Runtime on the CPU, held to the manifest's signature.
-
-    One intra-op thread by default: a second one doubles the CPU time of a small model for no answer sooner.
-    """
+    """A graph that is held to the manifest's signature."""
 
     def __init__(self, graph: Path, manifest: Manifest, *, threads: int = 1) -> None:
-        from onnxruntime import InferenceSession
-
-        try:
-            self._session = InferenceSession(graph, _options(threads), providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions have no base class of their own
-            raise ModelInvalid(f"{graph} cannot be loaded as ONNX: {error}") from error
-        _compare(graph, declared=manifest.signature, found=signature_of(self._session))
+        engine = OnnxRuntime(graph, threads=threads)
+        _compare(graph, declared=manifest.signature, found=engine.signature)
+        self.engine: Engine = engine
+        """May be exchanged for another one at any time."""
         self._graph = manifest.signature
         self._graph_outputs = [tensor.name for tensor in manifest.signature.outputs]
         self.pipeline = pipeline(manifest, graph.parent)
@@ -77,9 +69,9 @@ class Predictor:
         names = [name for name in all_names if name in outputs] if outputs else all_names
         count = len(next(iter(inputs.values()))) if self.batchable else 0
         if count <= MAX_BATCH:
-            return dict(zip(names, self._run(names, inputs), strict=True))
+            return dict(zip(names, self.engine.run(names, inputs), strict=True))
         parts = [
-            self._run(names, {name: array[start : start + MAX_BATCH] for name, array in inputs.items()})
+            self.engine.run(names, {name: array[start : start + MAX_BATCH] for name, array in inputs.items()})
             for start in range(0, count, MAX_BATCH)
         ]
         return {name: np.concatenate(arrays) for name, *arrays in zip(names, *parts, strict=True)}
@@ -101,32 +93,15 @@ class Predictor:
         known = all(-1 not in tensor.shape[1:] for tensor in self._graph.inputs)
         if not known or any(t.datatype == "BYTES" for t in self._graph.inputs):
             return False
-        chance, names = np.random.default_rng(0), self._graph_outputs
-        both = {t.name: _noise(t, 2, chance) for t in self._graph.inputs}
+        run, names = self.engine.run, self._graph_outputs
+        both = noise(self._graph, 2)
         try:
-            together = self._run(names, both)
-            alone = [self._run(names, {n: a[i : i + 1] for n, a in both.items()}) for i in (0, 1)]
+            together = run(names, both)
+            alone = [run(names, {name: array[i : i + 1] for name, array in both.items()}) for i in (0, 1)]
         except BadInput:
             return False
         rows = [np.concatenate(parts) for parts in zip(*alone, strict=True)]
-        return all(_alike(a, b) for a, b in zip(together, rows, strict=True))
-
-    def _run(self, names: list[str], inputs: Arrays) -> list[Array]:
-        try:
-            results: list[Array] = self._session.run(names, dict(inputs))
-        except Exception as error:  # a graph may refuse values that its signature allows, such as an index
-            raise BadRequest(f"the model fails on this input: {error}") from error
-        return results
-
-
-def _options(threads: int) -> "SessionOptions":
-    from onnxruntime import SessionOptions
-
-    options = SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors come as exceptions
-    return options
+        return all(alike(a, b) for a, b in zip(together, rows, strict=True))
 
 
 def _compare(graph: Path, *, declared: Signature, found: Signature) -> None:
@@ -144,20 +119,3 @@ def _compare(graph: Path, *, declared: Signature, found: Signature) -> None:
 def _has_free_batch(signature: Signature) -> bool:
     tensors = (*signature.inputs, *signature.outputs)
     return bool(signature.inputs) and all(t.shape[:1] == [-1] for t in tensors)
-
-
-def _noise(tensor: Tensor, rows: int, chance: np.random.Generator) -> Array:
-    """Numbers of 0 and 1, and between them where there are some: small enough to be an index."""
-    dtype = DTYPES[tensor.datatype]
-    numbers = chance.random(_shape(tensor, rows))
-    return numbers.astype(dtype) if dtype.kind == "f" else numbers.round().astype(dtype)
-
-
-def _shape(tensor: Tensor, rows: int) -> list[int]:
-    return [rows if i == 0 and size == -1 else max(size, 1) for i, size in enumerate(tensor.shape)]
-
-
-def _alike(a: Array, b: Array) -> bool:
-    if a.shape != b.shape:
-        return False
-    return bool(np.allclose(a, b, rtol=1e-3, atol=1e-5)) if a.dtype.kind == "f" else bool((a == b).all())

@@ -65,6 +65,11 @@ class Repository:
         """Load all; while one fails, try again."""
         await asyncio.gather(*(holder.keep_loading() for holder in self._holders.values()))
 
+    async def quicken(self) -> None:
+        """Look for quicker engines, once all are loaded."""
+        for holder in self._holders.values():
+            await holder.quicken()
+
     def info(self) -> list[dict[str, str]]:
         """Labels for the metrics of each version that is loaded."""
         return [info for holder in self._holders.values() if (info := holder.info())]

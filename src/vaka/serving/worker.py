@@ -75,6 +75,8 @@ class _Worker:
             loop.add_signal_handler(one, self._end, one)
         loading = asyncio.create_task(self._load())
         tasks = [loading, *(asyncio.create_task(tap.run()) for tap in self._taps)]
+        if self._options.engine == "auto" and not self._place.again:  # another engine may be why one ended
+            tasks.append(asyncio.create_task(self._quicken(loading)))
         if self._place.again:
             await self._prepare(loading)
         async with self._grpc():
@@ -93,6 +95,13 @@ class _Worker:
     async def _load(self) -> None:
         await self._repository.keep_loading()
         self._row[LOADING] = 0
+
+    async def _quicken(self, loading: asyncio.Task[None]) -> None:
+        await loading
+        try:
+            await self._repository.quicken()
+        except Exception:  # it is served as before
+            log.exception("no quicker engine was looked for")
 
     async def _prepare(self, loading: asyncio.Task[None]) -> None:
         """Load first, in place of one that has ended: what comes meanwhile waits, or goes to the others."""

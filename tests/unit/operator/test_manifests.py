@@ -58,7 +58,7 @@ def server(service_owner: Owner, predictor_spec: Predictor, config: Config) -> C
     def make(uri: str = "pvc://models/digits", **fields: Any) -> JSON:
         digest = fields.pop("digest", None)
         given: dict[str, Any] = {
-            name: fields.pop(name) for name in ("versions", "cache", "precision") if name in fields
+            name: fields.pop(name) for name in ("versions", "cache", "precision", "engine") if name in fields
         }
         supply = Supply(model=Model(uri=uri, digest=digest, secret=fields.pop("secret", None)), **given)
         shadow = fields.pop("shadow_percent", 0)
@@ -513,6 +513,11 @@ def test_the_cache_is_mounted_where_the_server_is_told(
         "mountPath": "/mnt/vaka/cache",
     }
     assert values_of(args, "--model-cache-size") == size
+
+
+def test_an_engine_is_named_where_there_is_no_choice(server: Callable[..., JSON]) -> None:
+    assert values_of(container_of(server(engine="onnxruntime"))["args"], "--engine") == ["onnxruntime"]
+    assert "--engine" not in container_of(server())["args"]
 
 
 def test_a_precision_other_than_the_models_own_is_asked_for(server: Callable[..., JSON]) -> None:

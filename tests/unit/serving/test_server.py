@@ -15,6 +15,7 @@ from pathlib import Path
 
 import grpc
 import httpx
+import numpy as np
 import pytest
 
 from vaka import storage
@@ -103,6 +104,20 @@ def test_each_processor_has_a_process_and_they_count_together(start, models, tmp
         httpx.post(f"{server.client.base_url}/v1/models/m:predict", json=BRIGHT).raise_for_status()
     assert 'requests_total{code="200",protocol="v1"} 20.0' in server.client.get("/metrics").text
     assert len(server.children()) == 3
+    assert server.stop() == 0
+
+
+def test_it_goes_over_to_the_engine_that_won_and_answers_the_same(start, models, tmp_path):
+    server = start(models.convolutions(tmp_path / "g.onnx", side=28, filters=32), "--processes", "2")
+    server.await_reason("Ready")
+    body = {"instances": np.random.default_rng(0).uniform(0, 255, (2, 3, 28, 28)).tolist()}
+    answers = [server.client.post("/v1/models/m:predict", json=body).json()["predictions"]]
+    while sum("engine:" in line["msg"] for line in server.log) < 2:
+        answers.append(server.client.post("/v1/models/m:predict", json=body).json()["predictions"])
+    won = next(line["msg"].split()[1] for line in server.log if "engine:" in line["msg"]).rstrip(",")
+    while f'engine="{won}"' not in server.client.get("/metrics").text:
+        answers.append(server.client.post("/v1/models/m:predict", json=body).json()["predictions"])
+    np.testing.assert_allclose(answers, [answers[0]] * len(answers), rtol=1e-3, atol=0.01)
     assert server.stop() == 0
 
 

@@ -1,1 +1,1 @@
-"""Messages of the Open Inference Protocol, made by generate.sh from open_inference.proto."""
+"""Messages of the Open Inference Protocol, and those of ONNX that are read, made by generate.sh."""

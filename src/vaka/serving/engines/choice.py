@@ -1,0 +1,75 @@
+"""The engine that a server goes over to, once it is ready and a contest has found a quicker one."""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from vaka.serving.engines.engine import Engine, Unsuitable
+from vaka.serving.engines.ncnn import Ncnn, is_installed
+from vaka.serving.engines.onnx_runtime import OnnxRuntime
+from vaka.serving.engines.spare import spare_memory
+from vaka.serving.engines.verdict import BROKEN_OFF, check_agree, verdict_in
+
+CONVOLUTION = b"Conv"
+"""The name of the operator, as it stands in an ONNX file: without it there is nothing to gain."""
+LARGEST = 64 * 2**20
+"""Bytes of a graph that is tried: a larger one would have the memory twice for a while."""
+NEEDED = 192 * 2**20
+"""Bytes of memory that a contest takes for libraries, beside a few times the graph."""
+PATIENCE_S = 120.0
+
+log = logging.getLogger(__name__)
+
+
+async def quicker(plain: OnnxRuntime, graph: Path, scratch: Path) -> Engine | None:
+    """An engine that is quicker than ONNX Runtime here, and gives the same; None where none is.
+
+    Args:
+        plain: the graph, as it is served until then.
+        scratch: a folder of the server's own, the same for all of its processes.
+    """
+    if not await asyncio.to_thread(_may_gain, graph):
+        return None
+    folder = scratch / "engines"
+    folder.mkdir(parents=True, exist_ok=True)
+    await _hold(graph, folder)
+    verdict = verdict_in(folder) or BROKEN_OFF
+    log.info("engine: %s, for %s", verdict.engine, verdict.why)
+    if verdict.engine == plain.name:
+        return None
+    return await asyncio.to_thread(_checked, plain, folder)
+
+
+def _may_gain(graph: Path) -> bool:
+    size = graph.stat().st_size
+    if not is_installed() or size > LARGEST or spare_memory() < NEEDED + 8 * size:
+        return False
+    return CONVOLUTION in graph.read_bytes()
+
+
+async def _hold(graph: Path, folder: Path) -> None:
+    """Hold the contest, or wait for the other process that holds it."""
+    command = (sys.executable, "-m", "vaka.serving.engines.contest", str(graph), str(folder))
+    nothing = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, stdin=nothing, stdout=nothing, stderr=nothing)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await process.wait()
+    except TimeoutError:
+        log.info("engine: the contest takes too long")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _checked(plain: OnnxRuntime, folder: Path) -> Engine | None:
+    """The other engine, if it gives the same in this process as well: files may have changed since."""
+    try:
+        other = Ncnn(folder, plain.signature)
+        check_agree(plain, other, plain.signature)
+    except Unsuitable as error:
+        log.warning("engine: %s", error)
+        return None
+    return other
