@@ -36,6 +36,8 @@ class CNN(Hyperparameters, frozen=True):
     """Channels of the first of three stages; the others have two and four times as many."""
     depth: Annotated[int, Meta(ge=1, le=16)] = 1
     """Residual blocks of each stage."""
+    full_size: bool = False
+    """Whether there is a stage before them at the picture's full size, with half as many channels."""
 
 
 HYPERPARAMETERS = CNN

@@ -154,6 +154,7 @@ def _network(data: Dataset, hyper: CNN) -> ConvNet:
         classes=len(data.classes),
         width=hyper.width,
         depth=hyper.depth,
+        full_size=hyper.full_size,
         shorter_side=min(shape.height, shape.width),
         mean=mean,
         std=std,

@@ -53,6 +53,9 @@ class ConvNet(nn.Module):
 
     Three stages of `depth` residual blocks, at a half, a quarter and an eighth of the size: most weights are
     where the maps are smallest and cost least. Global average pooling makes the head independent of the size.
+
+    Args:
+        full_size: whether there is a stage before them, at full size and with half as many channels.
     """
 
     def __init__(
@@ -61,13 +64,20 @@ class ConvNet(nn.Module):
         classes: int,
         width: int,
         depth: int,
+        full_size: bool,
         shorter_side: int,
         mean: Sequence[float],
         std: Sequence[float],
     ) -> None:
         super().__init__()
         self.normalize = Normalize(mean, std)
-        layers: list[nn.Module] = [conv_block(len(mean), width, pool=True)]
+        channels = len(mean)
+        layers: list[nn.Module] = []
+        if full_size:
+            layers.append(conv_block(channels, width // 2))
+            channels = width // 2
+            layers += [Residual(channels) for _ in range(depth)]
+        layers.append(conv_block(channels, width, pool=True))
         while shorter_side > LARGEST_INNER_SIDE:
             layers.append(conv_block(width, width, stride=2))
             shorter_side //= 2

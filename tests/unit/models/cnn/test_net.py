@@ -6,17 +6,21 @@ import torch
 from vaka.models.cnn.net import ConvNet
 
 
-def network(channels: int = 1, side: int = 28, width: int = 32, depth: int = 1) -> ConvNet:
-    same = [100.0] * channels
-    return ConvNet(classes=7, width=width, depth=depth, shorter_side=side, mean=same, std=same).eval()
+def network(
+    channels: int = 1, side: int = 28, width: int = 32, depth: int = 1, *, full_size: bool = False
+) -> ConvNet:
+    statistics = {"mean": [100.0] * channels, "std": [100.0] * channels}
+    size = {"width": width, "depth": depth, "full_size": full_size}
+    return ConvNet(classes=7, shorter_side=side, **size, **statistics).eval()
 
 
+@pytest.mark.parametrize("full_size", [False, True])
 @pytest.mark.parametrize(
     ("channels", "height", "width"),
     [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 37, 120), (3, 96, 96), (1, 224, 300)],
 )
-def test_any_size_gives_logits(channels: int, height: int, width: int) -> None:
-    net = network(channels, min(height, width), 8)
+def test_any_size_gives_logits(channels: int, height: int, width: int, full_size: bool) -> None:
+    net = network(channels, min(height, width), 8, full_size=full_size)
     assert net(torch.rand(2, channels, height, width) * 255).shape == (2, 7)
 
 
@@ -34,13 +38,23 @@ def test_depth_adds_a_block_to_each_stage() -> None:
     assert network(width=8, depth=3)(torch.rand(2, 1, 8, 8)).shape == (2, 7)
 
 
+def test_a_stage_at_full_size_comes_before_what_halves_it() -> None:
+    features = network(depth=2, full_size=True).features
+    seen = torch.rand(1, 1, 28, 28)
+    for part in features[:3]:
+        seen = part(seen)
+    assert seen.shape == (1, 16, 28, 28)
+    assert features[3](seen).shape == (1, 32, 14, 14)
+
+
 def test_raw_values_are_normalised_inside() -> None:
     net = network()
     seen = net.normalize(torch.full((1, 1, 8, 8), 200.0))
     assert seen.unique().tolist() == [1.0]
 
 
-def test_a_gradient_reaches_every_weight() -> None:
-    net = network(width=8).train()
+@pytest.mark.parametrize("full_size", [False, True])
+def test_a_gradient_reaches_every_weight(full_size: bool) -> None:
+    net = network(width=8, full_size=full_size).train()
     net(torch.rand(4, 1, 28, 28) * 255).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
