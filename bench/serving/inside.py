@@ -47,6 +47,7 @@ async def inside(graph: Path, scratch: Path) -> AsyncIterator[Inside]:
     holder = ModelHolder(source, scratch, BatchPolicy(max_batch_size=TOGETHER), metrics.batch)
     repository = Repository([holder])
     await repository.keep_loading()
+    await repository.quicken()
     yield Inside(
         app=App(repository, metrics, is_ready=lambda: repository.ready), holder=holder, metrics=metrics
     )

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from vaka.api.contract import EXIT_LOST_NODE, EXIT_STOPPED, PERMANENT_EXITS, REPORT_PORT, RUN_ENV, Run
+from vaka.api.contract import FREE_EXITS, PERMANENT_EXITS, REPORT_PORT, RUN_ENV, Run
 from vaka.api.trainingjob import CUSTOM, TrainingJobSpec, settings
 from vaka_operator.config import Config
 from vaka_operator.manifests import pod, storage
@@ -117,7 +117,7 @@ def _failure_rules(spec: TrainingJobSpec) -> list[JSON]:
         *(spec.failure_policy.rules_ if spec.failure_policy else []),
         {"action": "FailJob", **exits(*PERMANENT_EXITS)},
         {"action": "Ignore", **disrupted},
-        {"action": "Ignore", **exits(EXIT_LOST_NODE, EXIT_STOPPED)},
+        {"action": "Ignore", **exits(*FREE_EXITS)},
     ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from vaka.api.contract import EXIT_LOST_NODE, EXIT_STOPPED, Report
+from vaka.api.contract import FREE_EXITS, Report
 from vaka.api.reasons import Reason
 from vaka.api.trainingjob import TrainingJobSpec
 from vaka.api.trainingjobstatus import FailureStatus, TrainingJobStatus
@@ -98,7 +98,7 @@ class Verdict:
 
 def _is_consequence(end: podstatus.Ended) -> tuple[bool, bool]:
     """An error of its own explains more than a kill, and both more than what followed from them."""
-    return end.exit_code in (EXIT_LOST_NODE, EXIT_STOPPED), end.finding.reason is Reason.KILLED
+    return end.exit_code in FREE_EXITS, end.finding.reason is Reason.KILLED
 
 
 def _advance(report: Report) -> tuple[bool, int, int]:

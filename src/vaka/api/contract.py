@@ -46,6 +46,8 @@ EXIT_LOST_NODE = 75
 """Another node was lost: this one has to begin anew with the others (sysexits' EX_TEMPFAIL)."""
 EXIT_STOPPED = 143
 """Stopped by SIGTERM, after a checkpoint was written."""
+FREE_EXITS = (EXIT_LOST_NODE, EXIT_STOPPED)
+"""No failures of the trainer's own: they do not count."""
 EXIT_KILLED = 137
 """Ended by SIGKILL, from outside or for lack of memory."""
 

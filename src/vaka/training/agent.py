@@ -23,7 +23,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.rendezvous import RendezvousError, RendezvousHandler, RendezvousParameters
 from torch.distributed.elastic.rendezvous import registry as rendezvous
 
-from vaka.api.contract import EXIT_LOST_NODE, EXIT_STOPPED, PERMANENT_EXITS, Run
+from vaka.api.contract import FREE_EXITS, PERMANENT_EXITS, Run
 from vaka.api.reasons import Reason
 from vaka.cpus import usable_cpus
 from vaka.training.environment import THREADS_ENV, WORKER_REPORTS_ENV, Nodes, worker_report
@@ -130,7 +130,7 @@ class Attempt(LocalElasticAgent):
             code, newest = _exit_code(cause), self._checkpoint()
             if code in PERMANENT_EXITS:
                 self._remaining_restarts = 0
-            elif code in (EXIT_LOST_NODE, EXIT_STOPPED):
+            elif code in FREE_EXITS:
                 self._remaining_restarts += 1  # it is about to be counted
             elif newest > self._newest:
                 self._newest, self._remaining_restarts = newest, ATTEMPTS
@@ -194,7 +194,7 @@ def _cause(result: RunResult) -> ProcessFailure:
 
     def rank(failure: ProcessFailure) -> tuple[bool, bool, int]:
         code = _exit_code(failure)
-        return code not in PERMANENT_EXITS, code in (EXIT_LOST_NODE, EXIT_STOPPED), failure.local_rank
+        return code not in PERMANENT_EXITS, code in FREE_EXITS, failure.local_rank
 
     return min(result.failures.values(), key=rank)
 
