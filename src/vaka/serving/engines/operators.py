@@ -14,6 +14,8 @@ from vaka.serving.pb.onnx_graph_pb2 import GraphProto, NodeProto
 
 BINARY = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3}
 """ncnn's numbers for them."""
+SEVERAL = {*BINARY, "Concat"}
+"""What may take several tensors that are no constants."""
 MAX, AVERAGE = range(2)
 GLOBAL, VALID = 1, 1
 MAPS, ROW = 4, 2
@@ -59,7 +61,7 @@ def layers_of(graph: GraphProto) -> list[Layer]:
     layers: list[Layer] = []
     for node in graph.node:
         operator = Operator(node, constants)
-        if operator.kind not in KNOWN or not operator.computed:
+        if operator.kind not in KNOWN or not (operator.kind in SEVERAL or len(operator.computed) == 1):
             raise operator.unsuitable("is unknown")
         layer, rank = KNOWN[operator.kind](operator, ranks[operator.computed[0]])
         layers.append(layer)
