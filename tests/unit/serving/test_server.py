@@ -180,6 +180,21 @@ def test_who_comes_while_a_killed_process_is_replaced_is_answered(start, models,
     assert server.stop() == 0
 
 
+def test_who_takes_anothers_place_tries_no_other_engine(start, models, tmp_path):
+    server = start(models.convolutions(tmp_path / "g.onnx"), "--processes", "1")
+    server.await_reason("Ready")
+    while not any("engine:" in line["msg"] for line in server.log):
+        assert server.report()["reason"] == "Ready"
+    server.client.close()
+    before, url = server.children(), server.client.base_url
+    os.kill(before[0], signal.SIGKILL)
+    while not set(server.children()) - set(before):
+        pass
+    assert 'engine="onnxruntime"' in httpx.get(f"{url}/metrics").text
+    assert server.stop() == 0
+    assert sum("engine:" in line["msg"] for line in server.log) == 1
+
+
 def test_no_process_is_left_when_the_first_one_is_killed(start, models, tmp_path):
     server = start(models.brightness(tmp_path / "model"), "--processes", "2", "--drain-seconds", "3600")
     children = server.children()
