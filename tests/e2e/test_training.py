@@ -85,6 +85,7 @@ def test_training_goes_on_with_fewer_nodes_and_grows_back(
     assert "2 of 3 pods run" in running["message"]
     allow_pods(namespace, 3)
     grown = until(lambda: pods_of(namespace).get("2"), seconds=300)["metadata"]["name"]
+    assert grown != lost
     namespace.kubectl("wait", f"pod/{grown}", "--for=condition=Ready", "--timeout=60s")
     until(lambda: "resumed from step" in namespace.kubectl("logs", grown))
     until(lambda: "3 of 3 pods run" in running_of(namespace)["message"])

@@ -1,6 +1,6 @@
 """A graph whose weights and values between its layers are 8-bit whole numbers: smaller, faster, less exact.
 
-Inputs and outputs stay what they are. Needs parts of ONNX Runtime that servers do not have.
+Inputs and outputs stay what they are. Needs the package onnx, which servers do not have.
 """
 
 import tempfile
