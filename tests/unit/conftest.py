@@ -58,35 +58,25 @@ class Models:
         return _save(helper.make_graph(nodes, "g", inputs, outputs, [axis]), to)
 
     @staticmethod
-    def convolutions(
-        to: Path,
-        *,
-        channels: int = 3,
-        filters: int = 8,
-        side: int = 12,
-        kernel: int = 3,
-        padded: bool = False,
-    ) -> Path:
-        """A graph of two convolutions and a classifier: FP32 [n, channels, side, side] to [n, 5]."""
+    def convolutions(to: Path, *, filters: int = 8, side: int = 12) -> Path:
+        """A graph of two convolutions and a classifier: FP32 [n, 3, side, side] to [n, 5]."""
         chance = np.random.default_rng(0)
-        inner = side if padded else side - 2 * (kernel - 1)
         shapes = {
-            "first": (filters, channels, kernel, kernel),
-            "second": (filters, filters, kernel, kernel),
-            "head": (filters * inner * inner, 5),
+            "first": (filters, 3, 3, 3),
+            "second": (filters, filters, 3, 3),
+            "head": (filters * (side - 4) ** 2, 5),
         }
         weights = {
             n: chance.normal(0, np.prod(s[1:]) ** -0.5, s).astype(np.float32) for n, s in shapes.items()
         }
-        pads = [kernel // 2 if padded else 0] * 4
         nodes = [
-            helper.make_node("Conv", ["x", "first"], ["a"], pads=pads),
+            helper.make_node("Conv", ["x", "first"], ["a"]),
             helper.make_node("Relu", ["a"], ["b"]),
-            helper.make_node("Conv", ["b", "second"], ["c"], pads=pads),
+            helper.make_node("Conv", ["b", "second"], ["c"]),
             helper.make_node("Flatten", ["c"], ["d"]),
             helper.make_node("Gemm", ["d", "head"], ["y"]),
         ]
-        given = [info("x", TensorProto.FLOAT, ["n", channels, side, side])]
+        given = [info("x", TensorProto.FLOAT, ["n", 3, side, side])]
         wanted = [info("y", TensorProto.FLOAT, ["n", 5])]
         initializers = [numpy_helper.from_array(array, name) for name, array in weights.items()]
         return _save(helper.make_graph(nodes, "g", given, wanted, initializers), to)

@@ -37,10 +37,20 @@ class Tensor(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     datatype: Datatype
     shape: list[int]
 
+    def shape_of(self, rows: int) -> list[int]:
+        """The shape with so many rows, where their number is free; other free dimensions are 1."""
+        return [rows if i == 0 and size == -1 else max(size, 1) for i, size in enumerate(self.shape)]
+
 
 class Signature(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     inputs: list[Tensor]
     outputs: list[Tensor]
+
+    @property
+    def has_free_rows(self) -> bool:
+        """Whether all tensors have as many rows as one likes."""
+        tensors = (*self.inputs, *self.outputs)
+        return bool(self.inputs) and all(tensor.shape[:1] == [-1] for tensor in tensors)
 
 
 class File(msgspec.Struct, rename="camel", kw_only=True, frozen=True):

@@ -125,5 +125,4 @@ def _value(instance: Any, tensor: Tensor, where: str) -> Any:
 
 
 def _zeros(tensor: Tensor, rows: int) -> Array:
-    shape = [rows if i == 0 and size == -1 else max(size, 1) for i, size in enumerate(tensor.shape)]
-    return np.full(shape, "" if tensor.datatype == "BYTES" else 0, DTYPES[tensor.datatype])
+    return np.full(tensor.shape_of(rows), "" if tensor.datatype == "BYTES" else 0, DTYPES[tensor.datatype])

@@ -36,7 +36,7 @@ class Predictor:
         self._names = {tensor.name for tensor in self.signature.inputs}
         self._outputs = [tensor.name for tensor in self.signature.outputs]
         self._is_plain = self.signature is manifest.signature
-        self.batchable = _has_free_batch(manifest.signature) and self._rows_are_independent()
+        self.batchable = manifest.signature.has_free_rows and self._rows_are_independent()
         """Whether each row of the outputs depends on the same row of the inputs and on nothing else."""
 
     def predict(self, inputs: Arrays, outputs: Collection[str] = ()) -> Arrays:
@@ -114,8 +114,3 @@ def _compare(graph: Path, *, declared: Signature, found: Signature) -> None:
         raise ModelInvalid(
             f"{graph} has {essence(found)}, its manifest says {essence(declared)}: publish the model again"
         )
-
-
-def _has_free_batch(signature: Signature) -> bool:
-    tensors = (*signature.inputs, *signature.outputs)
-    return bool(signature.inputs) and all(t.shape[:1] == [-1] for t in tensors)

@@ -25,7 +25,7 @@ from vaka.serving.engines.verdict import (
     VERDICT,
     Verdict,
     check_agree,
-    has_free_rows,
+    check_shapes,
     verdict_in,
 )
 
@@ -54,13 +54,14 @@ def contest(graph: Path, folder: Path) -> Verdict:
     """The verdict on an ONNX graph, of which ncnn's form is left in the folder."""
     plain = OnnxRuntime(graph)
     try:
-        rows = has_free_rows(plain.signature)
+        check_shapes(plain.signature)
         translate(graph, folder)
         other = Ncnn(folder, plain.signature)
         check_agree(plain, other, plain.signature)
     except Unsuitable as error:
         return Verdict("onnxruntime", str(error))
-    times = min(_times(plain, other, plain.signature, size) for size in (TIMED if rows else (1,)))
+    sizes = TIMED if plain.signature.has_free_rows else (1,)
+    times = min(_times(plain, other, plain.signature, size) for size in sizes)
     told = f"ncnn is {times:.2f} times as quick as ONNX Runtime here"
     return Verdict("ncnn" if times >= WORTH else "onnxruntime", told)
 
