@@ -46,7 +46,7 @@ def decode(file: Path | BinaryIO, shape: ImageShape) -> NDArray[np.uint8]:
 def opened(file: Path | BinaryIO, channels: int) -> Image.Image:
     """An image, upright and grey or RGB, in its own size. PictureError where it is damaged."""
     with _explained(), Image.open(file) as image:
-        return ImageOps.exif_transpose(_eight_bit(image)).convert("L" if channels == 1 else "RGB")
+        return ImageOps.exif_transpose(_plain(image)).convert("L" if channels == 1 else "RGB")
 
 
 def upright_size(file: Path | BinaryIO) -> tuple[int, int]:
@@ -56,11 +56,13 @@ def upright_size(file: Path | BinaryIO) -> tuple[int, int]:
         return (image.height, image.width) if turned else (image.width, image.height)
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey as 8-bit: a plain conversion would cut everything above 255."""
-    if not image.mode.startswith("I;16"):
-        return image
-    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+def _plain(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits as of 8, of which a conversion would cut everything above 255; no half-clear palettes,
+    which Pillow warns of.
+    """
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
 
 
 @contextmanager

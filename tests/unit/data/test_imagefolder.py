@@ -50,6 +50,13 @@ def test_only_grey_pictures_make_one_channel(tmp_path: Path) -> None:
     assert pixels[:, 0, 0, 0].tolist() == [200, 0x80]
 
 
+def test_a_palette_of_which_a_part_is_clear_is_read_as_its_colours(animals: Path) -> None:
+    clear = Image.new("P", (12, 10), 1)
+    clear.putpalette([0, 0, 0, 200, 0, 50])
+    clear.save(animals / "tiger/0.png", transparency=bytes([255, 128]))
+    assert read(animals).splits["train"].pixels[0, :, 0, 0].tolist() == [200, 0, 50]
+
+
 def test_other_sizes_are_resized_and_told(animals: Path) -> None:
     picture(animals / "zebra/3.png", size=(30, 40))
     parts = read(animals)
