@@ -4,8 +4,18 @@ from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional
 
-from vaka.models.cnn.augment import COLOUR, GREY, Augmentation, Draws, augment, augmentation_for
+from vaka.models.cnn.augment import (
+    COARSE,
+    COLOUR,
+    GREY,
+    Augmentation,
+    Draws,
+    augment,
+    augmentation_for,
+    elastic_field,
+)
 
 NOTHING = Augmentation()
 
@@ -85,3 +95,11 @@ def test_a_part_of_as_many_pictures_as_asked_is_erased() -> None:
     parts = erased[erased.any(3).any(2).any(1)].float().mean((1, 2, 3))
     assert 70 < len(parts) < 130
     assert parts.max() < 0.3
+
+
+def test_pictures_are_bent_by_noise_that_is_interpolated_as_torch_does_it() -> None:
+    size = torch.Size([12, 20])
+    noise = Draws(Generator().manual_seed(0), 4).uniform(0.04, 2, COARSE, COARSE)
+    expected = functional.interpolate(noise, size=tuple(size), mode="bicubic").permute(0, 2, 3, 1)
+    found = elastic_field(size, 0.02, Draws(Generator().manual_seed(0), 4))
+    assert torch.allclose(found, expected, atol=1e-6)
