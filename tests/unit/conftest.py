@@ -214,3 +214,9 @@ def bucket(gateway: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-secret")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     return name
+
+
+@pytest.fixture
+def own_scratch(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is killed leaves its temporary folder: here, and not in the machine's."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("scratch")))

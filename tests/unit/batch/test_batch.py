@@ -30,6 +30,7 @@ from vaka.batch.source import open_source
 
 JSON = dict[str, Any]
 
+pytestmark = pytest.mark.usefixtures("own_scratch")
 
 WHOLE = Shard()
 

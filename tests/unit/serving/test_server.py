@@ -24,6 +24,8 @@ from vaka.serving.pb import open_inference_pb2 as pb
 
 BRIGHT = {"instances": [[255] * 12]}
 
+pytestmark = pytest.mark.usefixtures("own_scratch")
+
 
 class Server:
     """A running `vaka serve` and a client of it."""
