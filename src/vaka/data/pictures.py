@@ -57,8 +57,8 @@ def upright_size(file: Path | BinaryIO) -> tuple[int, int]:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits as of 8, of which a conversion would cut everything above 255; no half-clear palettes,
-    which Pillow warns of.
+    """The image as one that a conversion leaves whole and Pillow does not warn of: 16-bit grey, of which it
+    would cut everything above 255, as 8-bit, and a palette with clear colours as colours.
     """
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
