@@ -1,15 +1,19 @@
 """The engine that a server goes over to, once it is ready and a contest has found a quicker one."""
 
 import asyncio
+import fcntl
 import logging
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
 from vaka.serving.engines.engine import Engine, Unsuitable
 from vaka.serving.engines.ncnn import Ncnn, is_installed
 from vaka.serving.engines.onnx_runtime import OnnxRuntime
 from vaka.serving.engines.spare import spare_memory
-from vaka.serving.engines.verdict import BROKEN_OFF, check_agree, verdict_in
+from vaka.serving.engines.verdict import BROKEN_OFF, Verdict, check_agree, tell, verdict_in
 
 CONVOLUTION = b"Conv"
 """The name of the operator, as it stands in an ONNX file: without it there is nothing to gain."""
@@ -18,6 +22,7 @@ LARGEST = 64 * 2**20
 NEEDED = 192 * 2**20
 """Bytes of memory that a contest takes for libraries, beside a few times the graph."""
 PATIENCE_S = 120.0
+POLL_S = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -33,23 +38,40 @@ async def quicker(plain: OnnxRuntime, graph: Path, scratch: Path) -> Engine | No
         return None
     folder = scratch / "engines"
     folder.mkdir(parents=True, exist_ok=True)
-    await _hold(graph, folder)
-    verdict = verdict_in(folder) or BROKEN_OFF
-    log.info("engine: %s, for %s", verdict.engine, verdict.why)
-    if verdict.engine == plain.name:
-        return None
-    return await asyncio.to_thread(_checked, plain, folder)
+    async with _turn(folder):
+        if spare_memory() < NEEDED + 8 * graph.stat().st_size:
+            return None
+        verdict = verdict_in(folder) or await _contest(graph, folder)
+        log.info("engine: %s, for %s", verdict.engine, verdict.why)
+        if verdict.engine == plain.name:
+            return None
+        return await asyncio.to_thread(_checked, plain, folder)
 
 
 def _may_gain(graph: Path) -> bool:
-    size = graph.stat().st_size
-    if not is_installed() or size > LARGEST or spare_memory() < NEEDED + 8 * size:
+    return is_installed() and graph.stat().st_size <= LARGEST and CONVOLUTION in graph.read_bytes()
+
+
+@asynccontextmanager
+async def _turn(folder: Path) -> AsyncIterator[None]:
+    """One of the server's processes at a time, so that each sees what memory the others have left."""
+    with (folder / ".turn").open("w") as lock:
+        while not _is_locked(lock):
+            await asyncio.sleep(POLL_S)  # a lock that is waited for cannot be given up
+        yield
+
+
+def _is_locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    return CONVOLUTION in graph.read_bytes()
+    return True
 
 
-async def _hold(graph: Path, folder: Path) -> None:
-    """Hold the contest, or wait for the other process that holds it."""
+async def _contest(graph: Path, folder: Path) -> Verdict:
+    """Hold the contest; whatever ends it or this process, it is not held again."""
+    tell(BROKEN_OFF, folder)
     command = (sys.executable, "-m", "vaka.serving.engines.contest", str(graph), str(folder))
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*command, stdin=nothing, stdout=nothing, stderr=nothing)
@@ -62,6 +84,7 @@ async def _hold(graph: Path, folder: Path) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+    return verdict_in(folder) or BROKEN_OFF
 
 
 def _checked(plain: OnnxRuntime, folder: Path) -> Engine | None:

@@ -1,10 +1,9 @@
 """Which engine runs a graph quickest on this machine: `python -m vaka.serving.engines.contest GRAPH FOLDER`.
 
 A process of its own, so that a server lives on whatever another library does with a graph. It leaves its
-verdict in the folder, and the graph in the winner's form beside it. Whoever asks again is told the same.
+verdict in the folder, and the graph in the winner's form beside it.
 """
 
-import fcntl
 import os
 import sys
 import time
@@ -12,22 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from vaka.artifacts.manifest import Signature
 from vaka.serving.engines.engine import Engine, Unsuitable
 from vaka.serving.engines.ncnn import Ncnn
 from vaka.serving.engines.onnx_runtime import OnnxRuntime
 from vaka.serving.engines.samples import noise
 from vaka.serving.engines.translate import translate
-from vaka.serving.engines.verdict import (
-    BROKEN_OFF,
-    VERDICT,
-    Verdict,
-    check_agree,
-    check_shapes,
-    verdict_in,
-)
+from vaka.serving.engines.verdict import Verdict, check_agree, check_shapes, tell
 
 TIMED = (1, 8)
 """Rows with which they are timed."""
@@ -40,14 +30,10 @@ WORTH = 1.15
 
 
 def main() -> None:
-    """Hold the contest, unless it has been: whatever ends this process, it is not held again."""
+    """Hold the contest, and tell who has won."""
     os.nice(5)  # requests go first, but it is over soon
     graph, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    with (folder / ".contest").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if verdict_in(folder) is None:
-            _tell(BROKEN_OFF, folder)
-            _tell(contest(graph, folder), folder)
+    tell(contest(graph, folder), folder)
 
 
 def contest(graph: Path, folder: Path) -> Verdict:
@@ -86,12 +72,6 @@ def _seconds(run: Callable[[], object]) -> float:
     start = time.thread_time()
     run()
     return time.thread_time() - start
-
-
-def _tell(verdict: Verdict, folder: Path) -> None:
-    beside = folder / f"{VERDICT}.new"
-    beside.write_bytes(msgspec.json.encode(verdict))
-    beside.rename(folder / VERDICT)
 
 
 if __name__ == "__main__":
