@@ -1,7 +1,7 @@
 """An optimizer that moves whole kernels in all their directions alike."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ SIZE = 0.1
 ITERATIONS = 5
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Jordan's coefficients: they bring singular values near one, not to it, in few iterations."""
+TINY = 1e-14
 COLOURS = 3
 
 
@@ -72,37 +73,55 @@ class Muon:
         return [whole_here(gradient) for gradient in gradients]
 
     def _orthogonal(self, directions: list[Tensor]) -> list[Tensor]:
-        """What this process holds of the moves; kernels of one shape are computed together."""
-        alike: dict[torch.Size, list[int]] = defaultdict(list)
-        for index, direction in enumerate(directions):
-            alike[direction.shape].append(index)
-        moves: dict[int, Tensor] = {}
-        for shape, indexes in alike.items():
-            matrices = torch.stack([directions[index].flatten(1) for index in indexes])
-            longer = max(matrices.shape[1:])
-            made = orthogonal(matrices) * longer**0.5
-            moves |= {index: move.view(shape) for index, move in zip(indexes, made, strict=True)}
-        return [resharded(moves[index], kernel) for index, kernel in enumerate(self._kernels)]
+        """What this process holds of the moves."""
+        moves = []
+        matrices = [_matrix(direction) for direction in directions]
+        for kernel, made in zip(self._kernels, orthogonal(matrices), strict=True):
+            size = max(made.shape) ** 0.5
+            moves.append(resharded(_kernel(made * size, kernel.shape), kernel))
+        return moves
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
-    """To each matrix [n, rows, columns] nearly the nearest with orthonormal rows (or columns, if fewer).
+def _matrix(kernel: Tensor) -> Tensor:
+    """A row for each output; its columns come as channels_last has them in memory, for all are alike."""
+    return kernel.permute(0, 2, 3, 1).flatten(1)
+
+
+def _kernel(matrix: Tensor, shape: torch.Size) -> Tensor:
+    outputs, inputs, height, width = shape
+    return matrix.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
+
+
+def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """To each matrix [rows, columns] nearly the nearest with orthonormal rows (or columns, if fewer).
 
     Singular values come between 0.7 and 1.2, which is as good (Jordan et al. 2024), by Newton-Schulz: each
     iteration multiplies by a polynomial of the square. As those commute, they are multiplied first, which for
-    long matrices costs less; it takes single precision, for squares of small values to be of use.
+    long matrices costs less, and for all with as many rows together; it takes single precision, for squares
+    of small values to be of use.
     """
-    if matrices.shape[1] > matrices.shape[2]:
-        return orthogonal(matrices.mT).mT
-    x = matrices / (torch.linalg.matrix_norm(matrices, keepdim=True) + 1e-7)
-    square = x @ x.mT
+    wide = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT for matrix in matrices]
+    alike: dict[int, list[int]] = defaultdict(list)
+    for index, matrix in enumerate(wide):
+        alike[len(matrix)].append(index)
+    made: dict[int, Tensor] = {}
+    for indexes in alike.values():
+        factors = _factors(torch.stack([wide[index] @ wide[index].mT for index in indexes]))
+        made |= {index: factor @ wide[index] for index, factor in zip(indexes, factors, strict=True)}
+    turned = [matrix.shape[0] > matrix.shape[1] for matrix in matrices]
+    return [made[index].mT if turn else made[index] for index, turn in enumerate(turned)]
+
+
+def _factors(squares: Tensor) -> Tensor:
+    """What to multiply matrices by, of whose products with themselves [n, rows, rows] these are."""
+    norms = squares.diagonal(dim1=1, dim2=2).sum(-1)[:, None, None] + TINY
+    square = squares / norms
     product = polynomial = _polynomial(square)
     for _ in range(ITERATIONS - 1):
         square = polynomial @ square @ polynomial
         polynomial = _polynomial(square)
         product = polynomial @ product
-    made: Tensor = product @ x
-    return made
+    return product * norms.rsqrt()
 
 
 def _polynomial(square: Tensor) -> Tensor:

@@ -74,13 +74,19 @@ def test_a_matrix_is_made_nearly_orthogonal_and_keeps_its_directions(
     right, _ = torch.linalg.qr(torch.randn(columns, columns))
     values = torch.linspace(1, 0.1, min(rows, columns))
     matrix = size * left[:, : len(values)] * values @ right[:, : len(values)].T
-    found = left.T[: len(values)] @ orthogonal(matrix[None])[0] @ right[:, : len(values)]
+    found = left.T[: len(values)] @ orthogonal([matrix])[0] @ right[:, : len(values)]
     assert ((found.diagonal() > 0.6) & (found.diagonal() < 1.3)).all()
     assert torch.allclose(found, torch.diag(found.diagonal()), atol=1e-3)
 
 
 def test_without_a_gradient_nothing_moves() -> None:
-    assert not orthogonal(torch.zeros(1, 3, 5)).any()
+    assert not orthogonal([torch.zeros(3, 5)])[0].any()
+
+
+def test_matrices_of_all_shapes_are_made_orthogonal_each_as_if_alone() -> None:
+    matrices = [torch.randn(shape) for shape in ((3, 5), (7, 3), (3, 9), (5, 5), (3, 5))]
+    for together, matrix in zip(orthogonal(matrices), matrices, strict=True):
+        torch.testing.assert_close(together, orthogonal([matrix])[0])
 
 
 def test_kernels_of_all_shapes_move_as_far_and_all_else_by_adamw() -> None:
