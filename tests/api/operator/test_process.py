@@ -71,6 +71,7 @@ class Operator:
         self.log = log
         self._env = os.environ | {
             "KUBECONFIG": str(kubeconfig),
+            "TMPDIR": str(log.parent),  # certificates are written there, and stay when it is killed
             "VAKA_TRAINER_IMAGE": "trainer:1",
             "VAKA_SERVER_IMAGE": "server:1",
             "VAKA_DATASETS_IMAGE": "datasets:1",
