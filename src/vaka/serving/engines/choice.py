@@ -39,7 +39,7 @@ async def quicker(plain: OnnxRuntime, graph: Path, scratch: Path) -> Engine | No
     folder = scratch / "engines"
     folder.mkdir(parents=True, exist_ok=True)
     async with _turn(folder):
-        if spare_memory() < NEEDED + 8 * graph.stat().st_size:
+        if not _has_room(graph):  # the others have taken some since
             return None
         verdict = verdict_in(folder) or await _contest(graph, folder)
         log.info("engine: %s, for %s", verdict.engine, verdict.why)
@@ -49,19 +49,25 @@ async def quicker(plain: OnnxRuntime, graph: Path, scratch: Path) -> Engine | No
 
 
 def _may_gain(graph: Path) -> bool:
-    return is_installed() and graph.stat().st_size <= LARGEST and CONVOLUTION in graph.read_bytes()
+    if not is_installed() or graph.stat().st_size > LARGEST or not _has_room(graph):
+        return False
+    return CONVOLUTION in graph.read_bytes()
+
+
+def _has_room(graph: Path) -> bool:
+    return spare_memory() >= NEEDED + 8 * graph.stat().st_size
 
 
 @asynccontextmanager
 async def _turn(folder: Path) -> AsyncIterator[None]:
     """One of the server's processes at a time, so that each sees what memory the others have left."""
     with (folder / ".turn").open("w") as lock:
-        while not _is_locked(lock):
+        while not _try_lock(lock):
             await asyncio.sleep(POLL_S)  # a lock that is waited for cannot be given up
         yield
 
 
-def _is_locked(file: IO[str]) -> bool:
+def _try_lock(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -67,15 +67,21 @@ async def test_a_contest_that_fails_is_not_held_again(models, tmp_path):
     assert await quicker(plain, graph, tmp_path) is None
 
 
-async def test_no_contest_is_held_where_there_is_nothing_to_gain(models, tmp_path, won_by):
-    graph = models.identity(tmp_path / "g.onnx")
-    held = won_by(graph)
+@pytest.mark.parametrize("spare", [0, 1 << 40])
+async def test_no_contest_is_held_where_there_is_nothing_to_gain_or_no_memory(
+    models, tmp_path, monkeypatch, spare
+):
+    monkeypatch.setattr(choice, "spare_memory", lambda: spare)
+    graph = models.identity(tmp_path / "g.onnx") if spare else models.convolutions(tmp_path / "g.onnx")
     assert await quicker(OnnxRuntime(graph), graph, tmp_path / "scratch") is None
-    assert not held
+    assert not (tmp_path / "scratch").exists()
 
 
-async def test_no_contest_is_held_where_memory_is_short(models, tmp_path, won_by, monkeypatch):
-    monkeypatch.setattr(choice, "spare_memory", lambda: 0)
+async def test_memory_that_others_took_before_its_turn_is_not_counted_on(
+    models, tmp_path, won_by, monkeypatch
+):
+    spare = iter([1 << 40, 0])
+    monkeypatch.setattr(choice, "spare_memory", lambda: next(spare))
     graph = models.convolutions(tmp_path / "g.onnx")
     held = won_by(graph)
     assert await quicker(OnnxRuntime(graph), graph, tmp_path / "scratch") is None
