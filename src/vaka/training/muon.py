@@ -16,6 +16,7 @@ ITERATIONS = 5
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Jordan's coefficients: they bring singular values near one, not to it, in few iterations."""
 TINY = 1e-14
+"""Beside the square of a gradient's size: one of zeros moves nothing."""
 COLOURS = 3
 
 
@@ -100,7 +101,8 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     long matrices costs less, and for all with as many rows together; it takes single precision, for squares
     of small values to be of use.
     """
-    wide = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT for matrix in matrices]
+    turned = [matrix.shape[0] > matrix.shape[1] for matrix in matrices]
+    wide = [matrix.mT if turn else matrix for matrix, turn in zip(matrices, turned, strict=True)]
     alike: dict[int, list[int]] = defaultdict(list)
     for index, matrix in enumerate(wide):
         alike[len(matrix)].append(index)
@@ -108,7 +110,6 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     for indexes in alike.values():
         factors = _factors(torch.stack([wide[index] @ wide[index].mT for index in indexes]))
         made |= {index: factor @ wide[index] for index, factor in zip(indexes, factors, strict=True)}
-    turned = [matrix.shape[0] > matrix.shape[1] for matrix in matrices]
     return [made[index].mT if turn else made[index] for index, turn in enumerate(turned)]
 
 
