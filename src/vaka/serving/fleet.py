@@ -172,8 +172,11 @@ class Fleet:
         self._attend()
 
     def _attend(self) -> None:
-        """Accept connections as long as someone takes them, and none at all where nobody will again."""
-        takes = any(worker.takes for worker in self._workers.values())
+        """Accept connections as long as someone takes them, and none at all where nobody will again.
+
+        At first they wait for all processes, as a server is ready only when each of them is.
+        """
+        takes = self._begun and any(worker.takes for worker in self._workers.values())
         if takes and not self._accepting:
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         if self._accepting and not takes:

@@ -1,4 +1,4 @@
-"""One process of the server: take connections at once, load the model meanwhile, drain before going."""
+"""One process of the server: load the model, take connections meanwhile if that lasts, drain before going."""
 
 import asyncio
 import logging
@@ -25,6 +25,9 @@ from vaka.serving.taps.tap import Tap
 
 FINISH_SECONDS = 20
 """How long requests in flight may still take once the drain is over."""
+
+PROMPT_S = 1.0
+"""How long connections wait for the model when a server starts: a prompt one is ready when first asked."""
 
 PREPARE_S = 5.0
 """How long a process that takes another's place may load its model, which is on this machine already."""
@@ -77,8 +80,7 @@ class _Worker:
         tasks = [loading, *(asyncio.create_task(tap.run()) for tap in self._taps)]
         if self._options.engine == "auto" and not self._place.again:  # another engine may be why one ended
             tasks.append(asyncio.create_task(self._quicken(loading)))
-        if self._place.again:
-            await self._prepare(loading)
+        await self._prepare(loading)
         async with self._grpc():
             http.adopt_from(self._place.channel, orphaned=lambda: self._end(signal.SIGINT))
             await self._stop.wait()
@@ -104,8 +106,8 @@ class _Worker:
             log.exception("no quicker engine was looked for")
 
     async def _prepare(self, loading: asyncio.Task[None]) -> None:
-        """Load first, in place of one that has ended: what comes meanwhile waits, or goes to the others."""
-        await asyncio.wait([loading], timeout=PREPARE_S)
+        """Load first: what comes meanwhile waits, or goes to the others where one takes another's place."""
+        await asyncio.wait([loading], timeout=PREPARE_S if self._place.again else PROMPT_S)
         if not loading.done():
             self._row[LOADING] = 1  # it can say at least why
 
