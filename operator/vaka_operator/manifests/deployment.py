@@ -125,11 +125,13 @@ def _taps(owner: Owner, spec: PredictorSpec, shadow_percent: float) -> list[str]
 def _probes() -> JSON:
     """Live answers as soon as the process is up, whether or not it has its model; ready says that it has.
 
-    No startup probe: the kubelet would ask for ready only after it, and a second is long for a pod's start.
+    Without a startup probe the kubelet asks for ready the moment the container runs, before any server
+    listens, and reports that as a warning. With it, ready is asked once a prompt model is there.
     """
     live = {"httpGet": {"path": "/v2/health/live", "port": "http"}}
     ready = {"httpGet": {"path": "/v2/health/ready", "port": "http"}}
     return {
+        "startupProbe": live | {"periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 120},
         # Patient, for a busy node is no reason to kill a server.
         "livenessProbe": live | {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
         "readinessProbe": ready | {"periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 3},

@@ -422,7 +422,8 @@ def test_the_server_is_told_where_to_log_and_whom_to_ask_as_well(server: Callabl
 def test_a_server_that_waits_for_its_model_lives_and_is_not_ready(server: Callable[..., JSON]) -> None:
     container = container_of(server())
     paths = {name: probe["httpGet"]["path"] for name, probe in container.items() if name.endswith("Probe")}
-    assert paths == {"livenessProbe": "/v2/health/live", "readinessProbe": "/v2/health/ready"}
+    live, ready = "/v2/health/live", "/v2/health/ready"
+    assert paths == {"startupProbe": live, "livenessProbe": live, "readinessProbe": ready}
 
 
 def test_a_rollout_never_takes_away_what_serves(server: Callable[..., JSON]) -> None:
