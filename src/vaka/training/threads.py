@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from pathlib import Path
 from time import monotonic
 
@@ -21,7 +22,7 @@ LOOK_SECONDS = 20.0
 TOO_MANY = 0.7
 """So many threads waiting for a processor, on average, slow the others more than they help."""
 RETRY_SECONDS = 120.0
-"""After so long all threads are tried again; then after twice as long, and so on."""
+"""After so long more threads are tried, if processors idle; where that was too many, after twice as long."""
 
 
 def waited_for_processors() -> float:
@@ -33,14 +34,22 @@ def waited_for_processors() -> float:
     return nanoseconds / 1e9
 
 
+def idle_processors() -> float:
+    """Seconds that those of this process have had nothing to do, whoever uses them (proc_stat(5))."""
+    own = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    return sum(int(line[4]) for line in lines if line[0] in own) / os.sysconf("SC_CLK_TCK")
+
+
 class Threads:
-    """Takes threads away while they wait for processors, and now and then tries all again.
+    """Takes threads away while they wait for processors, and brings them back once processors idle.
 
     Args:
         most: threads to begin with.
         use: makes the next step use so many.
         say: is told what has changed and why.
         waited: seconds that all threads of this process have waited for a processor.
+        idled: seconds that processors have had nothing to do.
     """
 
     def __init__(
@@ -50,16 +59,18 @@ class Threads:
         say: Callable[[str], None],
         *,
         waited: Callable[[], float] = waited_for_processors,
+        idled: Callable[[], float] = idle_processors,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._most = self._number = most
         self._use = use
         self._say = say
-        self._waited = waited
+        self._counted = (waited, idled)
         self._clock = clock
         self._pause = RETRY_SECONDS
-        self._changed = self._looked = clock()
-        self._before = self._waited()
+        self._looked = clock()
+        self._changed = -inf
+        self._before = (waited(), idled())
 
     @classmethod
     def of(cls, reporter: Reporter) -> "Threads | None":
@@ -76,17 +87,23 @@ class Threads:
         now = self._clock()
         if self._most == 1 or now - self._looked < LOOK_SECONDS:
             return
-        before, self._before = self._before, self._waited()
-        waiting = (self._before - before) / (now - self._looked)
-        self._looked = now
+        waiting, idle = self._rates(now)
         if waiting > TOO_MANY and self._number > 1:
+            self._pause = 2 * self._pause if now - self._changed < self._pause else RETRY_SECONDS
             self._change(max(1, self._number - max(1, round(waiting))))
             fewer = f"{self._number} of {self._most} threads"
             self._say(f"training with {fewer}, for other work keeps the processors busy")
-        elif self._number < self._most and now - self._changed > self._pause:
-            self._pause *= 2
-            self._change(self._most)
-            self._say(f"training with all {self._most} threads again")
+        elif self._number < self._most and round(idle) and now - self._changed > self._pause:
+            self._change(min(self._most, self._number + round(idle)))
+            number = "all" if self._number == self._most else f"{self._number} of"
+            self._say(f"training with {number} {self._most} threads again")
+
+    def _rates(self, now: float) -> tuple[float, float]:
+        """Threads that waited and processors that idled since the last look, on average."""
+        seconds, self._looked = now - self._looked, now
+        before, self._before = self._before, (self._counted[0](), self._counted[1]())
+        waited, idled = (after - earlier for earlier, after in zip(before, self._before, strict=True))
+        return waited / seconds, idled / seconds
 
     def _change(self, number: int) -> None:
         self._number, self._changed = number, self._looked

@@ -1,5 +1,6 @@
 """Threads that make room for other work: two trainings on the same processors get on."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 
 from vaka.training.environment import THREADS_ENV
 from vaka.training.report import Reporter
-from vaka.training.threads import LOOK_SECONDS, RETRY_SECONDS, TOO_MANY, Threads, waited_for_processors
+from vaka.training.threads import (
+    LOOK_SECONDS,
+    RETRY_SECONDS,
+    TOO_MANY,
+    Threads,
+    idle_processors,
+    waited_for_processors,
+)
 
 
 class Machine:
@@ -18,10 +26,17 @@ class Machine:
     def __init__(self, processors: int) -> None:
         self.processors = self.threads = processors
         self.taken = 0.0
-        self.now = self.waited = 0.0
+        self.allowed = float(processors)
+        """How many this process may use, whether or not more are idle."""
+        self.now = self.waited = self.idled = 0.0
         self.said: list[str] = []
         self.ours = Threads(
-            processors, self._use, self.said.append, waited=lambda: self.waited, clock=lambda: self.now
+            processors,
+            self._use,
+            self.said.append,
+            waited=lambda: self.waited,
+            idled=lambda: self.idled,
+            clock=lambda: self.now,
         )
 
     def _use(self, number: int) -> None:
@@ -32,7 +47,9 @@ class Machine:
         end = self.now + seconds
         while self.now < end:
             self.now += 0.5
-            self.waited += 0.5 * max(0.0, self.threads + self.taken - self.processors)
+            ours = min(self.threads, self.allowed, self.processors - self.taken)
+            self.waited += 0.5 * (self.threads - ours)
+            self.idled += 0.5 * (self.processors - self.taken - ours)
             self.ours.look()
 
 
@@ -46,20 +63,27 @@ def test_as_many_train_as_other_work_leaves_processors_for(processors: int, part
     assert machine.threads >= min(processors, free - 1)
 
 
-@given(processors=st.integers(2, 64), seconds=st.floats(2 * LOOK_SECONDS, 5000))
-def test_all_train_again_after_the_other_work(processors: int, seconds: float) -> None:
+@given(processors=st.integers(2, 64), seconds=st.floats(2 * LOOK_SECONDS, 50000))
+def test_all_train_again_soon_after_the_other_work(processors: int, seconds: float) -> None:
     machine = Machine(processors)
     machine.taken = processors
     machine.run(seconds)
     machine.taken = 0
-    machine.run(2 * seconds + RETRY_SECONDS + 3 * LOOK_SECONDS)
+    machine.run(RETRY_SECONDS + 3 * LOOK_SECONDS)
     assert machine.threads == processors
     assert machine.said[-1] == f"training with all {processors} threads again"
 
 
-def test_trying_again_costs_ever_less() -> None:
+def test_no_more_are_tried_while_no_processor_idles() -> None:
     machine = Machine(2)
-    machine.taken = 2
+    machine.taken = 1
+    machine.run(40 * RETRY_SECONDS)
+    assert len(machine.said) == 1
+
+
+def test_where_idle_processors_are_not_for_this_process_trying_costs_ever_less() -> None:
+    machine = Machine(4)
+    machine.allowed = 2
     machine.run(40 * RETRY_SECONDS)
     assert len(machine.said) < 14
 
@@ -69,6 +93,12 @@ def test_waiting_for_a_processor_is_counted(sharing: Callable[[int], AbstractCon
         before = waited_for_processors()
         while waited_for_processors() < before + 0.1:
             pass
+
+
+def test_processors_with_nothing_to_do_are_counted() -> None:
+    before = idle_processors()
+    while idle_processors() == before:
+        time.sleep(0.01)  # which is to have nothing to do
 
 
 def test_a_number_that_the_environment_gives_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
