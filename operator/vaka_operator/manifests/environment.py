@@ -2,7 +2,8 @@
 
 import msgspec
 
-from vaka.api.contract import RUN_ENV, Run
+from vaka.api.contract import RUN_ENV
+from vaka.api.run import Run
 from vaka.api.trainingjob import TrainerSpec, TrainingJobSpec
 from vaka_operator.manifests.meta import JSON, Owner
 from vaka_operator.manifests.storage import Places

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from vaka.api.contract import FREE_EXITS, PERMANENT_EXITS, REPORT_PORT, RUN_ENV, Run
+from vaka.api.contract import FREE_EXITS, PERMANENT_EXITS, REPORT_PORT, RUN_ENV
+from vaka.api.run import Run
 from vaka.api.trainingjob import CUSTOM, TrainingJobSpec, settings
 from vaka_operator.config import Config
 from vaka_operator.manifests import pod, storage

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from vaka.api.trainingjob import TrainingJobSpec
 from vaka.api.types import Metric
 
 LABEL_JOB = "vaka.dev/training-job"
@@ -30,7 +29,7 @@ CACHE_MOUNT = "/mnt/vaka/cache"
 SCRATCH_MOUNT = "/tmp"
 
 RUN_ENV = "VAKA_RUN"
-"""JSON of a Run: what the trainer shall do."""
+"""JSON of a `vaka.api.run.Run`: what the trainer shall do."""
 TERMINATION_LOG = "/dev/termination-log"
 """The trainer's last report; Kubernetes keeps 4096 bytes of it."""
 
@@ -50,19 +49,6 @@ FREE_EXITS = (EXIT_LOST_NODE, EXIT_STOPPED)
 """No failures of the trainer's own: they do not count."""
 EXIT_KILLED = 137
 """Ended by SIGKILL, from outside or for lack of memory."""
-
-
-class Run(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
-    """One training run. Inside a pod every storageUri is file://, s3:// or https://: the operator has
-    mounted what pkg:// and pvc:// mean; `public_output` is the name that people know the result by, and
-    `public_checkpoint` that of the folder of this run's checkpoints (none where it keeps none)."""
-
-    name: str
-    namespace: str
-    uid: str
-    spec: TrainingJobSpec
-    public_output: str
-    public_checkpoint: str = ""
 
 
 class PublishedModel(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_defaults=True):

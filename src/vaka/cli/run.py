@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from vaka import storage
-from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, HTTP_PORT, PublishedModel, Report, Run
+from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, HTTP_PORT, PublishedModel, Report
 from vaka.api.inferenceservice import InferenceService
+from vaka.api.run import Run
 from vaka.api.search import trial_folder, trial_name
 from vaka.api.trainingjob import CUSTOM, TrainingJob, TrainingJobSpec, settings
 from vaka.cli.documents import Document, name_of, override, parse, read_documents

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from vaka.api.contract import EXIT_DATA, PublishedModel, Report, Run
+from vaka.api.contract import EXIT_DATA, PublishedModel, Report
+from vaka.api.run import Run
 from vaka.api.search import SearchSpec
 from vaka.api.trainingjob import ModelSpec
 from vaka.api.types import Metric

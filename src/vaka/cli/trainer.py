@@ -16,7 +16,8 @@ from urllib.request import urlopen
 import msgspec
 
 from vaka import storage
-from vaka.api.contract import RUN_ENV, Report, Run
+from vaka.api.contract import RUN_ENV, Report
+from vaka.api.run import Run
 from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV
 
 POLL_SECONDS = 0.2

@@ -23,8 +23,9 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.rendezvous import RendezvousError, RendezvousHandler, RendezvousParameters
 from torch.distributed.elastic.rendezvous import registry as rendezvous
 
-from vaka.api.contract import FREE_EXITS, PERMANENT_EXITS, Run
+from vaka.api.contract import FREE_EXITS, PERMANENT_EXITS
 from vaka.api.reasons import Reason
+from vaka.api.run import Run
 from vaka.cpus import usable_cpus
 from vaka.training.environment import THREADS_ENV, WORKER_REPORTS_ENV, Nodes, worker_report
 from vaka.training.patience import patiently

@@ -12,7 +12,7 @@ from torch import nn
 
 import vaka
 from vaka.api.architectures.base import Hyperparameters
-from vaka.api.contract import Run
+from vaka.api.run import Run
 from vaka.artifacts.manifest import GRAPH, MANIFEST, Manifest, encode
 from vaka.artifacts.publish import files_of
 from vaka.artifacts.quantize import add_int8

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, EXIT_LOST_NODE, EXIT_STOPPED, RUN_ENV, Report, Run
+from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, EXIT_LOST_NODE, EXIT_STOPPED, RUN_ENV, Report
 from vaka.api.reasons import Reason
+from vaka.api.run import Run
 from vaka.training.environment import Settings
 from vaka.training.errors import ConfigError, NonFiniteLoss
 from vaka.training.report import Reporter

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from vaka import storage
-from vaka.api.contract import PublishedModel, Run
+from vaka.api.contract import PublishedModel
+from vaka.api.run import Run
 from vaka.artifacts.errors import ModelError
 from vaka.artifacts.read import digest_at
 

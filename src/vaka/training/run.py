@@ -10,8 +10,9 @@ import msgspec
 
 from vaka import storage
 from vaka.api.architectures.base import Hyperparameters
-from vaka.api.contract import PublishedModel, Run
+from vaka.api.contract import PublishedModel
 from vaka.api.reasons import Reason
+from vaka.api.run import Run
 from vaka.api.trainingjob import settings
 from vaka.artifacts.manifest import MANIFEST
 from vaka.artifacts.publish import check_target, publish

@@ -11,7 +11,7 @@ import msgspec
 from torch import Tensor, nn
 
 from vaka.api.architectures.base import Hyperparameters
-from vaka.api.contract import Run
+from vaka.api.run import Run
 from vaka.models.architecture import Metrics
 from vaka.storage import Unreachable
 from vaka.training.best import BestWeights

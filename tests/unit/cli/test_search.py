@@ -5,8 +5,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, PublishedModel, Report, Run
+from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, PublishedModel, Report
 from vaka.api.dataset import DatasetSpec
+from vaka.api.run import Run
 from vaka.api.search import SearchSpec
 from vaka.api.trainingjob import ModelSpec, TrainingJobSpec
 from vaka.api.types import Metric

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaka.api.contract import PACKAGED_DATASETS, PERMANENT_EXITS, RUN_ENV, Run
+from vaka.api.contract import PACKAGED_DATASETS, PERMANENT_EXITS, RUN_ENV
 from vaka.api.inferenceservice import PredictorSpec
+from vaka.api.run import Run
 from vaka.api.servedmodel import ModelCache
 from vaka.api.trainingjob import TrainingJobSpec
 from vaka.cli.serve import add_parser

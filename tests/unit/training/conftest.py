@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from vaka.api.contract import Run
+from vaka.api.run import Run
 
 
 def write_idx(file: Path, values: NDArray[np.uint8]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from vaka.api.architectures.cnn import CNN
-from vaka.api.contract import Run
+from vaka.api.run import Run
 from vaka.data.dataset import Dataset, Images
 from vaka.models.architecture import Metrics
 from vaka.models.cnn.image_learner import ImageLearner

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, EXIT_KILLED, RUN_ENV, Report, Run
+from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, EXIT_KILLED, RUN_ENV, Report
+from vaka.api.run import Run
 from vaka.artifacts.read import open_model
 from vaka.training.agent import ATTEMPTS
 from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV, Nodes

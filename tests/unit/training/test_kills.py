@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from vaka.api.contract import RUN_ENV, Report, Run
+from vaka.api.contract import RUN_ENV, Report
+from vaka.api.run import Run
 from vaka.artifacts.read import open_model
 from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV
 

@@ -14,7 +14,8 @@ import httpx
 import msgspec
 import pytest
 
-from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, RUN_ENV, Report, Run
+from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, RUN_ENV, Report
+from vaka.api.run import Run
 from vaka.artifacts.read import open_model
 from vaka.training.environment import LISTEN_ENV, TERMINATION_ENV, THREADS_ENV
 

@@ -7,8 +7,9 @@ import pytest
 from msgspec import structs
 from safetensors.numpy import load_file
 
-from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, Report, Run
+from vaka.api.contract import EXIT_CONFIG, EXIT_DATA, Report
 from vaka.api.reasons import Reason
+from vaka.api.run import Run
 from vaka.artifacts.publish import PublishError
 from vaka.artifacts.read import open_model
 from vaka.data.dataset import DatasetError

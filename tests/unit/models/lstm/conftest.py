@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vaka.api.architectures.lstm import LSTM
-from vaka.api.contract import Run
+from vaka.api.run import Run
 from vaka.artifacts.read import open_model
 from vaka.data.series import Series
 from vaka.data.series.frequency import Frequency, days_of

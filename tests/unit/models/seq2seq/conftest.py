@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vaka.api.architectures.seq2seq import Seq2Seq
-from vaka.api.contract import Run
+from vaka.api.run import Run
 from vaka.artifacts.read import open_model
 from vaka.data.text_pairs import Pairs, TextPairs
 from vaka.models.architecture import Published
