@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-from vaka.api.architectures.base import Measure
-from vaka.api.dataset import DatasetSpec
 from vaka.artifacts.manifest import ImageInput, Manifest, Signature
 from vaka.artifacts.runtime import Predict
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # servers, which need what is said of graphs, start without torch and the API
     from torch import Tensor, nn
+
+    from vaka.api.architectures.base import Measure
+    from vaka.api.dataset import DatasetSpec
 
 Metrics = dict[str, float]
 Inputs = Mapping[str, NDArray[Any]]

@@ -85,8 +85,23 @@ def test_an_interrupt_ends_quietly(failing, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_serving_imports_no_more_than_it_needs():
-    heavy = {"torch", "pydantic", "rich", "yaml", "PIL", "onnxruntime", "vaka.training", "vaka.cli.run"}
-    script = "import sys, vaka.cli.serve, vaka.serving.server; print(*sys.modules)"
+LEARNING = {
+    "torch",
+    "pydantic",
+    "rich",
+    "yaml",
+    "PIL",
+    "vaka.training",
+    "vaka.api.architectures",
+    "vaka.cli.run",
+}
+FIRST, OTHERS = "vaka.cli.serve, vaka.serving.server", "vaka.serving.worker, vaka.serving.grpc"
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"), [(FIRST, LEARNING | {"numpy", "onnxruntime", "grpc"}), (OTHERS, LEARNING)]
+)
+def test_the_processes_of_a_server_import_no_more_than_they_need(modules, heavy):
+    script = f"import sys, {modules}; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not heavy & set(told.stdout.split())
