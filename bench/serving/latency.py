@@ -7,8 +7,11 @@ import processes
 import wrk
 from bodies import V1
 
+ARRIVALS = {"even": openloop.even, "poisson": openloop.poisson}
 SHARES = (0.2, 0.4, 0.6, 0.8)
 CONNECTIONS = 64
+ENOUGH = 20_000
+"""Requests that tell what is answered at most."""
 
 
 def report(server: processes.Running, *, seconds: int) -> None:
@@ -16,21 +19,26 @@ def report(server: processes.Running, *, seconds: int) -> None:
     took = processes.memory(server.pid)
     print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f}")
     print(f"ready {server.ready_s:.2f} s after the start of the process")
-    capacity = wrk.load(server.url(V1.path), V1, connections=CONNECTIONS, seconds=seconds).rate
-    print(f"answers {capacity:.0f} requests/s at most (wrk, {CONNECTIONS} connections)")
-    for arrivals in openloop.ARRIVALS:
+    most = wrk.load(server.url(V1.path), V1, connections=CONNECTIONS, seconds=seconds).rate
+    print(f"answers {most:.0f} requests/s at most (wrk, {CONNECTIONS} connections)")
+    capacity = _load(server, openloop.at_once(ENOUGH)).rate
+    print(
+        f"answers {capacity:.0f} requests/s at most beside the generator of the following, which costs more"
+    )
+    for name, arrivals in ARRIVALS.items():
         for share in SHARES:
-            _show(server, arrivals, share, capacity * share, seconds)
+            found = _load(server, arrivals(capacity * share, seconds))
+            print(f"{share:4.0%} ({capacity * share:.0f}/s, {name}): {_told(found)}", flush=True)
     for when, now in (("before", took), ("after", processes.memory(server.pid))):
         sizes = f"RSS {now.rss / 1e6:.0f} MB, PSS {now.pss / 1e6:.0f} MB"
         print(f"memory {when} the load: {sizes}, {now.processes} processes")
 
 
-def _show(server: processes.Running, arrivals: str, share: float, rate: float, seconds: int) -> None:
-    found = openloop.load(
-        server.port, V1.path, V1, rate=rate, connections=CONNECTIONS, seconds=seconds, arrivals=arrivals
-    )
+def _load(server: processes.Running, due: openloop.Seconds) -> openloop.Latencies:
+    return openloop.load(server.port, V1.path, V1, due, connections=CONNECTIONS)
+
+
+def _told(found: openloop.Latencies) -> str:
     p50, p99 = found.percentile(50) * 1e3, found.percentile(99) * 1e3
     late = found.lateness * 1e3
-    told = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, {p99 / p50:.1f} times as long"
-    print(f"{share:4.0%} ({rate:.0f}/s, {arrivals}): {told}; sent {late:.2f} ms late (p99)", flush=True)
+    return f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, {p99 / p50:.1f} times as long; sent {late:.2f} ms late (p99)"

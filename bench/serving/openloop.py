@@ -1,8 +1,8 @@
 """An open loop: requests are sent at times that were fixed before, however long the answers take.
 
 A closed loop (wrk) asks less while the server is slow, and so hides the waits that people see. Times count
-from when a request should have been sent. One thread with select, since event loops round their timers to
-milliseconds.
+from when a request should have been sent. One thread, whose waits end to the microsecond: event loops and
+epoll round theirs to milliseconds.
 """
 
 import ctypes
@@ -11,53 +11,57 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from bodies import Protocol, images
 from numpy.typing import NDArray
 from processes import HOST
 
-ARRIVALS = ("even", "poisson")
+Seconds: TypeAlias = NDArray[np.float64]
 PR_SET_TIMERSLACK = 29
 STUCK_S = 30.0
+ANSWER = 4096
+"""Bytes: more than an answer has."""
+
+
+def even(rate: float, seconds: float) -> Seconds:
+    """When requests are due that come at equal distances."""
+    return np.arange(int(rate * seconds)) / rate
+
+
+def poisson(rate: float, seconds: float) -> Seconds:
+    """When requests are due of many people who do not know of each other."""
+    return np.cumsum(np.random.default_rng(11).exponential(1 / rate, int(rate * seconds)))
+
+
+def at_once(count: int) -> Seconds:
+    """As soon as a connection is free: what can be answered at most, with what this generator costs."""
+    return np.zeros(count)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Latencies:
-    """Seconds from when a request was due to the end of its answer."""
+    """Of all requests."""
 
-    seconds: NDArray[np.float64]
+    seconds: Seconds
+    """From when it was due to the end of its answer."""
     lateness: float
     """99th percentile of how late requests were sent."""
+    rate: float
+    """Answers a second."""
 
     def percentile(self, percent: float) -> float:
         return float(np.percentile(self.seconds, percent))
 
 
-def load(
-    port: int,
-    path: str,
-    protocol: Protocol,
-    *,
-    rate: float,
-    connections: int,
-    seconds: float,
-    arrivals: str,
-) -> Latencies:
-    """Ask at this rate; SystemExit where anything but 200 is answered.
-
-    Args:
-        arrivals: "even", or "poisson" as from many people who do not know of each other.
-    """
+def load(port: int, path: str, protocol: Protocol, due: Seconds, *, connections: int) -> Latencies:
+    """Ask at these times; SystemExit where anything but 200 is answered."""
     ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)  # nanoseconds; 50,000 are usual
-    count = int(rate * seconds)
-    chance = np.random.default_rng(11)
-    gaps = chance.exponential(1 / rate, count) if arrivals == "poisson" else np.full(count, 1 / rate)
     bodies = [protocol.body(image) for image in images()]
     fields = {"host": HOST, "content-length": str(len(bodies[0]))} | protocol.headers
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
-    head = "\r\n".join(lines).encode()
-    loop = _Loop(port, connections, head, bodies, np.cumsum(gaps), protocol)
+    loop = _Loop(port, connections, "\r\n".join(lines).encode(), bodies, due, protocol)
     try:
         return loop.run()
     finally:
@@ -71,17 +75,20 @@ class _Loop:
         connections: int,
         head: bytes,
         bodies: list[bytes],
-        due: NDArray[np.float64],
+        due: Seconds,
         protocol: Protocol,
     ) -> None:
         self._head = head
         self._bodies = bodies
-        self._due = (due + time.perf_counter() + 0.1).tolist()
         self._protocol = protocol
         self._free = deque(socket.create_connection((HOST, port)) for _ in range(connections))
-        self._all = list(self._free)
-        for one in self._all:
+        self._all = {one.fileno(): one for one in self._free}
+        self._poll = select.epoll()
+        for number, one in self._all.items():
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._poll.register(number, select.EPOLLIN)
+        self._begin = time.perf_counter() + 0.1
+        self._due = (due + self._begin).tolist()
         self._asked: dict[socket.socket, float] = {}
         """When the request was due that a connection waits for."""
         self._took: list[float] = []
@@ -96,10 +103,15 @@ class _Loop:
                 sent += 1
             more = sent < count and self._free
             self._receive(max(0.0, due[sent] - time.perf_counter()) if more else STUCK_S)
-        return Latencies(seconds=np.array(self._took), lateness=float(np.percentile(self._late, 99)))
+        return Latencies(
+            seconds=np.array(self._took),
+            lateness=float(np.percentile(self._late, 99)),
+            rate=count / (time.perf_counter() - self._begin),
+        )
 
     def close(self) -> None:
-        for one in self._all:
+        self._poll.close()
+        for one in self._all.values():
             one.close()
 
     def _send(self, number: int) -> None:
@@ -112,11 +124,12 @@ class _Loop:
         connection.sendall(b"".join([self._head, body[:at], pixel, body[end:]]))
 
     def _receive(self, wait: float) -> None:
-        ready, _, _ = select.select(list(self._asked), [], [], wait)
+        ready, _, _ = select.select([self._poll], [], [], wait)
         if not ready and wait == STUCK_S:
             raise SystemExit(f"no answer for {STUCK_S:.0f} s")
-        for connection in ready:
-            answer = connection.recv(65536)
+        for number, _ in self._poll.poll(0) if ready else ():
+            connection = self._all[number]
+            answer = connection.recv(ANSWER)
             if not answer.startswith(b"HTTP/1.1 200") or not _is_whole(answer):
                 raise SystemExit(f"not 200, or not in one piece: {answer[:500]!r}")
             self._took.append(time.perf_counter() - self._asked.pop(connection))
