@@ -1,10 +1,14 @@
-"""Small models with answers that can be told in advance, and an S3 server."""
+"""Small models with answers that can be told in advance, a web server and an S3 server."""
 
 import socket
 import subprocess
+import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +218,40 @@ def bucket(gateway: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-secret")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     return name
+
+
+@dataclass(kw_only=True)
+class Web:
+    """A web server of this machine."""
+
+    folder: Path
+    url: str = ""
+    asked: list[str] = field(default_factory=list)
+    """Paths, in the order in which they were asked for."""
+    before: Callable[[], object] = lambda: None
+    """Called before a file is sent."""
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Web]:
+    ours = Web(folder=tmp_path / "web")
+    ours.folder.mkdir()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            ours.before()
+            super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            ours.asked.append(self.path)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=ours.folder)) as server:
+        ours.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield ours
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture

@@ -1,11 +1,6 @@
 """From a URI to a loaded model: what is told meanwhile, and what a cache spares."""
 
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,27 +13,8 @@ from vaka.serving.load import load
 from vaka.serving.options import ModelSource
 
 
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
-    """URL and folder of a web server, and what it was asked for."""
-    folder, asked = tmp_path / "web", []
-    folder.mkdir()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            asked.append(self.path)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", folder, asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_how_far_the_download_is_stands_in_the_report(models, web, tmp_path):
-    url, folder, _ = web
+    url, folder = web.url, web.folder
     models.identity(folder / "m.onnx")
     told: list[Report] = []
     load(ModelSource(name="m", uri=f"{url}/m.onnx"), tmp_path / "scratch", tell=told.append)
@@ -48,7 +24,7 @@ def test_how_far_the_download_is_stands_in_the_report(models, web, tmp_path):
 
 
 def test_a_second_server_finds_the_model_in_the_cache(models, web, tmp_path):
-    url, folder, asked = web
+    url, folder, asked = web.url, web.folder, web.asked
     digest = digest_at(models.identity(folder / "m.onnx"))
     source = ModelSource(
         name="m", uri=f"{url}/m.onnx", digest=digest, cache=ModelCache(folder=tmp_path / "cache")
@@ -62,7 +38,7 @@ def test_a_second_server_finds_the_model_in_the_cache(models, web, tmp_path):
 
 
 def test_a_model_without_a_digest_is_not_looked_for_in_the_cache(models, web, tmp_path):
-    url, folder, asked = web
+    url, folder, asked = web.url, web.folder, web.asked
     models.identity(folder / "m.onnx")
     source = ModelSource(name="m", uri=f"{url}/m.onnx", cache=ModelCache(folder=tmp_path / "cache"))
     load(source, tmp_path / "one")
@@ -71,7 +47,7 @@ def test_a_model_without_a_digest_is_not_looked_for_in_the_cache(models, web, tm
 
 
 def test_processes_of_one_server_download_once(models, web, tmp_path):
-    url, folder, asked = web
+    url, folder, asked = web.url, web.folder, web.asked
     models.identity(folder / "m.onnx")
     source = ModelSource(name="m", uri=f"{url}/m.onnx")
     with ThreadPoolExecutor(3) as processes:
@@ -80,7 +56,7 @@ def test_processes_of_one_server_download_once(models, web, tmp_path):
 
 
 def test_what_was_downloaded_damaged_is_downloaded_anew(models, web, tmp_path):
-    url, folder, _ = web
+    url, folder = web.url, web.folder
     (folder / "m.onnx").write_bytes(b"damaged")
     source = ModelSource(
         name="m", uri=f"{url}/m.onnx", digest=digest_at(models.identity(tmp_path / "m.onnx"))

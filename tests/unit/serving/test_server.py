@@ -11,8 +11,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import grpc
@@ -101,42 +99,27 @@ def test_it_predicts_and_stops_with_zero(start, models, tmp_path):
     assert server.log[-1]["msg"].endswith("goodbye")
 
 
-@pytest.fixture
-def asking_web(models, tmp_path) -> Iterator[tuple[str, int, list[socket.socket]]]:
-    """URL of a model, and a port that is asked whether it is ready before each delivery of the model."""
-    asked: list[socket.socket] = []
+def test_whoever_asks_while_a_prompt_model_is_loaded_finds_it_ready(start, models, web):
+    models.identity(web.folder / "m.onnx")
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+        port = free.getsockname()[1]
+    asking: list[socket.socket] = []
 
-    class Handler(SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(socket.create_connection(("127.0.0.1", port)))
-            asked[-1].sendall(b"GET /v2/health/ready HTTP/1.1\r\nhost: m\r\nconnection: close\r\n\r\n")
-            super().do_GET()
-
-        def log_message(self, *_: object) -> None: ...
-
-    models.identity(tmp_path / "m.onnx")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tmp_path)) as web:
-        thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{web.server_port}/m.onnx", port, asked
-        web.shutdown()
-        thread.join()
-
-
-def test_whoever_asks_while_a_prompt_model_is_loaded_finds_it_ready(start, asking_web):
-    url, port, asked = asking_web
+    def ask() -> None:
+        asking.append(socket.create_connection(("127.0.0.1", port)))
+        asking[-1].sendall(b"GET /v2/health/ready HTTP/1.1\r\nhost: m\r\nconnection: close\r\n\r\n")
 
     def ready() -> bool:
+        url = f"{web.url}/m.onnx"
         server = start(url, "--http-port", str(port), "--processes", "2", "--drain-seconds", "0")
-        answers = [connection.makefile().readline() for connection in asked]
-        for connection in asked:
+        answers = [connection.makefile().readline() for connection in asking]
+        for connection in asking:
             connection.close()
-        asked.clear()
+        asking.clear()
         assert server.stop() == 0
         return set(answers) == {"HTTP/1.1 200 OK\n"}
 
+    web.before = ask
     assert any(ready() for _ in range(9))  # a busy machine may be too slow for some
 
 

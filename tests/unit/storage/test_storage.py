@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,26 +55,24 @@ def test_plain_http_is_only_for_this_machine(tmp_path: Path) -> None:
         storage.fetch("http://example.invalid/m.onnx", tmp_path)
 
 
-def test_a_file_is_downloaded_from_the_web(tmp_path: Path, web: tuple[str, Path]) -> None:
-    url, folder = web
+def test_a_file_is_downloaded_from_the_web(tmp_path: Path, web: Any) -> None:
+    url, folder = web.url, web.folder
     (folder / "a b.onnx").write_bytes(b"graph")
     got = storage.fetch(f"{url}/a%20b.onnx?signature=secret", tmp_path / "into")
     assert got == tmp_path / "into" / "a b.onnx"
     assert files(tmp_path / "into") == {"a b.onnx": b"graph"}
 
 
-def test_a_missing_web_page_is_not_found_and_its_query_not_shown(
-    tmp_path: Path, web: tuple[str, Path]
-) -> None:
+def test_a_missing_web_page_is_not_found_and_its_query_not_shown(tmp_path: Path, web: Any) -> None:
     with pytest.raises(storage.NotFound) as told:
-        storage.fetch(f"{web[0]}/m.onnx?signature=secret", tmp_path / "into")
-    assert f"{web[0]}/m.onnx" in str(told.value)
+        storage.fetch(f"{web.url}/m.onnx?signature=secret", tmp_path / "into")
+    assert f"{web.url}/m.onnx" in str(told.value)
     assert "secret" not in str(told.value)
     assert list((tmp_path / "into").iterdir()) == []
 
 
-def test_a_failed_download_leaves_the_former_one(tmp_path: Path, web: tuple[str, Path]) -> None:
-    url, folder = web
+def test_a_failed_download_leaves_the_former_one(tmp_path: Path, web: Any) -> None:
+    url, folder = web.url, web.folder
     (folder / "m").write_bytes(b"first")
     storage.fetch(f"{url}/m", tmp_path / "into")
     (folder / "m").unlink()
