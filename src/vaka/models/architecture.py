@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vaka.artifacts.manifest import ImageInput, Manifest, Signature
 from vaka.artifacts.runtime import Predict
 
-if TYPE_CHECKING:  # servers, which need what is said of graphs, start without torch and the API
+if TYPE_CHECKING:  # servers, which need what is said of graphs, start without these
     from torch import Tensor, nn
 
     from vaka.api.architectures.base import Measure

@@ -27,7 +27,10 @@ FINISH_SECONDS = 20
 """How long requests in flight may still take once the drain is over."""
 
 PROMPT_S = 1.0
-"""How long connections wait for the model when a server starts: a prompt one is ready when first asked."""
+"""How long connections wait for the model when a server starts: a prompt one is ready when first asked.
+
+Shorter than the time-out of whoever asks, which is two seconds for the pods' probes.
+"""
 
 PREPARE_S = 5.0
 """How long a process that takes another's place may load its model, which is on this machine already."""

@@ -65,12 +65,12 @@ class Threads:
         self._most = self._number = most
         self._use = use
         self._say = say
-        self._counted = (waited, idled)
+        self._count: Callable[[], tuple[float, float]] = lambda: (waited(), idled())
         self._clock = clock
         self._pause = RETRY_SECONDS
         self._looked = clock()
         self._changed = -inf
-        self._before = (waited(), idled())
+        self._before = self._count()
 
     @classmethod
     def of(cls, reporter: Reporter) -> "Threads | None":
@@ -101,7 +101,7 @@ class Threads:
     def _rates(self, now: float) -> tuple[float, float]:
         """Threads that waited and processors that idled since the last look, on average."""
         seconds, self._looked = now - self._looked, now
-        before, self._before = self._before, (self._counted[0](), self._counted[1]())
+        before, self._before = self._before, self._count()
         waited, idled = (after - earlier for earlier, after in zip(before, self._before, strict=True))
         return waited / seconds, idled / seconds
 
