@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from vaka.models.cnn.net import ConvNet
 
@@ -58,3 +59,15 @@ def test_a_gradient_reaches_every_weight(full_size: bool) -> None:
     net = network(width=8, full_size=full_size).train()
     net(torch.rand(4, 1, 28, 28) * 255).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_gradients_have_channels_last_like_what_they_are_of() -> None:
+    net = network(width=8).to(memory_format=torch.channels_last).train()
+    layouts = []
+
+    def note(_module: nn.Module, _inputs: object, outputs: tuple[Tensor]) -> None:
+        layouts.append(outputs[0].is_contiguous(memory_format=torch.channels_last))
+
+    net.features[-1].change.register_full_backward_hook(note)
+    net(torch.rand(4, 1, 28, 28) * 255).square().sum().backward()
+    assert layouts == [True]
