@@ -1,25 +1,24 @@
 """Half precision is used where the processor can do it."""
 
-from pathlib import Path
-
 import pytest
+import torch
 
-from vaka.models.precision import cpu_has_bfloat16
+from vaka.models import precision
 
 
 @pytest.mark.parametrize(
-    ("line", "has"),
+    ("capabilities", "has"),
     [
-        ("flags\t\t: fpu avx2 avx512_bf16", True),
-        ("flags\t\t: fpu avx2 avx512f", False),
-        ("Features\t: fp asimd bf16", True),
-        ("bugs\t\t: bf16", False),
+        ({"avx2": True, "avx512_bf16": True}, True),
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": True}, True),
+        ({"avx2": True, "avx512_f": True}, False),
+        ({"neon": True, "bf16": True}, True),
+        ({}, False),
     ],
 )
-def test_instructions_for_bfloat16_are_found(tmp_path: Path, line: str, has: bool) -> None:
-    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
-    assert cpu_has_bfloat16(tmp_path / "cpuinfo") is has
-
-
-def test_an_unknown_processor_has_none(tmp_path: Path) -> None:
-    assert not cpu_has_bfloat16(tmp_path / "nothing")
+def test_a_processor_with_instructions_for_it_computes_in_bfloat16(
+    capabilities: dict[str, bool], has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "get_capabilities", lambda: capabilities)
+    with precision.autocast("cpu"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (torch.bfloat16 if has else torch.float32)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vaka.models.cnn.convolution import Convolution
+
 LARGEST_INNER_SIDE = 40
 """Larger pictures are halved until their shorter side fits: features need no more resolution than this."""
 STAGES = (1, 2, 4)
@@ -16,7 +18,7 @@ def conv_block(inputs: int, outputs: int, *, stride: int = 1, pool: bool = False
 
     Pooling comes right after the convolution, so that what follows has a quarter to do.
     """
-    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)]
+    layers: list[nn.Module] = [Convolution(inputs, outputs, stride=stride)]
     layers += [nn.MaxPool2d(2)] if pool else []
     return nn.Sequential(*layers, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
