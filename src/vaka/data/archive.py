@@ -26,7 +26,9 @@ def unpack(archive: Path, into: Path) -> Path:
     folder.mkdir(parents=True)
     try:
         for member in _members(archive):
-            _write(member, folder, archive)
+            path = PurePosixPath(member.name.replace("\\", "/"))
+            if not _beside_data(path):
+                _write(member, path, folder, archive)
     except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, RuntimeError) as error:
         raise DatasetError(archive, f"cannot be unpacked: {error}") from error
     return _inner(folder)
@@ -54,8 +56,12 @@ def _members(archive: Path) -> Iterator[_Member]:
         raise DatasetError(archive, f"is one file and no archive: known are {', '.join(SUFFIXES)}")
 
 
-def _write(member: _Member, folder: Path, archive: Path) -> None:
-    path = PurePosixPath(member.name.replace("\\", "/"))
+def _beside_data(path: PurePosixPath) -> bool:
+    """What macOS adds to archives of its own, which would be taken for data, and for a second folder."""
+    return "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._")
+
+
+def _write(member: _Member, path: PurePosixPath, folder: Path, archive: Path) -> None:
     if path.is_absolute() or ".." in path.parts:
         raise DatasetError(archive, f"holds {member.name}, which leads outside of it")
     free = shutil.disk_usage(folder).free

@@ -1,5 +1,6 @@
 """Image files to arrays."""
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vaka.data.dataset import ImageShape
 
@@ -17,8 +18,29 @@ SUFFIXES = (
 )
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "F")
 
-_ON_ITS_SIDE = (5, 6, 7, 8)
-"""Exif orientations that swap width and height."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture of each Exif orientation upright; from 5 on that swaps width and height."""
+_ON_ITS_SIDE = 5
+
+
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What decoders raise where a file is not as it should be."""
 
 
 class PictureError(Exception):
@@ -46,14 +68,22 @@ def decode(file: Path | BinaryIO, shape: ImageShape) -> NDArray[np.uint8]:
 def opened(file: Path | BinaryIO, channels: int) -> Image.Image:
     """An image, upright and grey or RGB, in its own size. PictureError where it is damaged."""
     with _explained(), Image.open(file) as image:
-        return ImageOps.exif_transpose(_plain(image)).convert("L" if channels == 1 else "RGB")
+        turn, plain = _TURNS.get(_orientation(image)), _plain(image)
+        upright = plain if turn is None else plain.transpose(turn)
+        return upright.convert("L" if channels == 1 else "RGB")
 
 
 def upright_size(file: Path | BinaryIO) -> tuple[int, int]:
     """Width and height of an image file as it is seen, without decoding it."""
     with _explained(), Image.open(file) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE
+        turned = _orientation(image) >= _ON_ITS_SIDE
         return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """What the file says of it, by Exif; 1 is upright. Pillow turns a TIFF itself, its size too."""
+    told = 1 if image.format == "TIFF" else image.getexif().get(ExifTags.Base.Orientation)
+    return told if told in _TURNS else 1
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -72,5 +102,5 @@ def _explained() -> Iterator[None]:
         yield
     except UnidentifiedImageError as error:
         raise PictureError("is no image of a known kind") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _DAMAGED as error:
         raise PictureError(f"cannot be read: {error}") from error
