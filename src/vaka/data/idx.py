@@ -49,7 +49,7 @@ def read(folder: Path) -> Parts:
 def read_labels(file: Path) -> tuple[str, ...]:
     """Class names of labels.txt, one a line; empty where there is no such file."""
     try:
-        names = tuple(file.read_text().split("\n")) if file.exists() else ()
+        names = tuple(file.read_text("utf-8-sig").split("\n")) if file.exists() else ()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(file, f"cannot be read: {error}") from error
     names = tuple(name.strip() for name in names if name.strip())

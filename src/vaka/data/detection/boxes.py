@@ -15,6 +15,7 @@ _SLACK = 1.0
 _EMPTY = "of zero area"
 _OUTSIDE = "outside of the picture"
 _CLIPPED = "reaching out of the picture"
+_REPEATED = "told twice"
 
 
 class Boxes:
@@ -48,33 +49,47 @@ class Boxes:
         if not np.isfinite(given).all():
             raise DatasetError(said, f"has a box of {file.name} that is no finite number")
         clipped = np.clip(given, 0, [width, height, width, height])
-        kept = self._judged(given, clipped, said)
-        return Picture(
-            *(file, width, height),
-            clipped[kept].astype(np.float32),
-            np.array(classes, np.int64)[kept],
-            np.array(crowd if crowd else [False] * len(given), bool)[kept],
-        )
+        kinds, crowds = np.array(classes, np.int64), np.array(crowd or [False] * len(given), bool)
+        repeated = _repeated(np.column_stack([given, kinds, crowds]))
+        kept = self._judged(given, clipped, repeated, said)
+        return Picture(file, width, height, clipped[kept].astype(np.float32), kinds[kept], crowds[kept])
 
     def _judged(
-        self, given: NDArray[np.float64], clipped: NDArray[np.float64], said: Path
+        self,
+        given: NDArray[np.float64],
+        clipped: NDArray[np.float64],
+        repeated: NDArray[np.bool_],
+        said: Path,
     ) -> NDArray[np.bool_]:
         """Mask of the boxes that stay."""
         empty = (given[:, 2:] <= given[:, :2]).any(axis=1)
         outside = ~empty & (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
         reaching = ~empty & ~outside & (np.abs(given - clipped) > _SLACK).any(axis=1)
-        for what, found in ((_EMPTY, empty), (_OUTSIDE, outside), (_CLIPPED, reaching)):
+        wrong = {_EMPTY: empty, _OUTSIDE: outside, _CLIPPED: reaching, _REPEATED: repeated}
+        for what, found in wrong.items():
             if count := int(found.sum()):
                 self._counts[what] += count
                 self._first.setdefault(what, said)
-        return np.logical_not(empty | outside)
+        return np.logical_not(empty | outside | repeated)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the boxes."""
-        done = {_EMPTY: "left out", _OUTSIDE: "left out", _CLIPPED: "cut off at its edge"}
+        done = {
+            _EMPTY: "left out",
+            _OUTSIDE: "left out",
+            _CLIPPED: "cut off at its edge",
+            _REPEATED: "counted once",
+        }
         counts = {what: "1 box" if n == 1 else f"{n:,} boxes" for what, n in self._counts.items()}
         return tuple(f"{n} {what}, {done[what]}; first in {self._first[what]}" for what, n in counts.items())
+
+
+def _repeated(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mask [n] of the rows [n, values] that have been there before."""
+    repeated = np.ones(len(rows), bool)
+    repeated[np.unique(rows, axis=0, return_index=True)[1]] = False
+    return repeated
 
 
 def _size(file: Path, said: Path, size: tuple[int, int] | None) -> tuple[int, int]:

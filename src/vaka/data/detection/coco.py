@@ -1,6 +1,8 @@
 """COCO's JSON (cocodataset.org, "Data format"): a file for each split, boxes as left, top, width, height."""
 
+from codecs import BOM_UTF8
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -32,7 +34,7 @@ class _Annotation(msgspec.Struct):
     image_id: int
     category_id: int
     bbox: Annotated[list[float], Meta(min_length=4, max_length=4)]
-    iscrowd: int = 0
+    iscrowd: bool = False
 
 
 class _Category(msgspec.Struct):
@@ -55,30 +57,56 @@ def read(root: Path) -> Parts:
     """Every split that has a JSON file below the root."""
     files = annotation_files(root)
     if not files:
+        for file in visible(root, (".json",)):
+            _parse(file, _Outline)  # says what is wrong with it
         raise DatasetError(root, "has no COCO annotations: a JSON file with images, annotations, categories")
-    contents = {file: _parse(file, file.read_bytes(), _Content) for file in files}
+    contents = {file: _parse(file, _Content) for file in files}
     classes = _classes(contents)
     pictures, boxes = PictureFiles(root), Boxes()
     splits: dict[Split, list[Picture]] = {}
+    told: dict[tuple[Split, Path], Path] = {}
     for file, content in contents.items():
-        split = split_of(file, root) or ("train" if len(files) == 1 else None)
+        named = split_of(file, root)
+        split = named or ("train" if len(files) == 1 else None)
         if split is None:
             raise DatasetError(file, "may be of any split: put train, val or test into its name")
-        found = {image.id: pictures.find(image.file_name, file, split) for image in content.images}
+        _check_ids(file, content)
+        found = {image.id: pictures.find(image.file_name, file, named) for image in content.images}
+        for picture in found.values():
+            if (other := told.setdefault((split, picture), file)) != file:
+                raise DatasetError(file, f"has {picture.name}, as {other} has: its objects must be in one")
         splits.setdefault(split, []).extend(_pictures(file, content, found, classes, boxes))
     return Parts(splits, classes, notes=boxes.notes)
 
 
 def _is_coco(file: Path) -> bool:
-    outline = _parse(file, file.read_bytes(), _Outline)
+    try:
+        outline = _parse(file, _Outline)
+    except DatasetError:
+        return False  # JSON of anything else
     return all(map(bytes, (outline.images, outline.annotations, outline.categories)))
 
 
-def _parse(file: Path, content: bytes, kind: type[T]) -> T:
+def _parse(file: Path, kind: type[T]) -> T:
+    content = file.read_bytes().removeprefix(BOM_UTF8)
     try:
-        return msgspec.json.decode(content, type=kind)
+        return msgspec.json.decode(content, type=kind, strict=False)  # pandas writes whole numbers as 1.0
     except msgspec.DecodeError as error:
         raise DatasetError(file, f"is no COCO annotation file: {error}") from error
+
+
+def _check_ids(file: Path, content: _Content) -> None:
+    """DatasetError where what must be unique is not, such as in files that were put together."""
+    unique: dict[str, Sequence[int | str]] = {
+        "images[{}].id": [image.id for image in content.images],
+        "images[{}].file_name": [image.file_name for image in content.images],
+        "categories[{}].id": [category.id for category in content.categories],
+    }
+    for field, values in unique.items():
+        first: dict[int | str, int] = {}
+        for number, value in enumerate(values):
+            if (other := first.setdefault(value, number)) != number:
+                raise DatasetError(file, f"{field.format(number)} is {value}: {field.format(other)} is, too")
 
 
 def _classes(contents: dict[Path, _Content]) -> tuple[str, ...]:
@@ -120,6 +148,6 @@ def _picture(
         said,
         corners,
         [place[a.category_id] for a in annotations],
-        crowd=[bool(a.iscrowd) for a in annotations],
+        crowd=[a.iscrowd for a in annotations],
         size=(image.width, image.height) if image.width and image.height else None,
     )

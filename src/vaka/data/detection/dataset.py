@@ -24,6 +24,11 @@ class Picture:
     crowd: NDArray[np.bool_]
     """[k]: the box holds many objects that nobody told apart. Not trained on, and no miss when measured."""
 
+    @property
+    def objects(self) -> int:
+        """How many there are to find."""
+        return int((~self.crowd).sum())
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -58,19 +63,28 @@ def divide(parts: Parts, folder: Path, *, validation_fraction: float, seed: int)
     if not held_out:
         if len(train) < 2:
             raise DatasetError(folder, "has one picture: training needs two, one of them to measure with")
-        order = np.random.default_rng(seed).permutation(len(train))
-        count = max(1, round(len(train) * validation_fraction))
-        notes += (f"no test split: {count:,} of {len(train):,} pictures are held out for validation",)
-        train, held_out = ([train[i] for i in sorted(part)] for part in (order[count:], order[:count]))
+        chosen = _held_out(train, validation_fraction, seed)
+        notes += (f"no test split: {len(chosen):,} of {len(train):,} pictures are held out for validation",)
+        held_out = [train[i] for i in sorted(chosen)]
+        train = [picture for i, picture in enumerate(train) if i not in chosen]
     check_boxes(train, folder, "there is nothing to find in its training pictures")
     check_boxes(held_out, folder, "there is nothing to measure by in its validation pictures")
     return DetectionSet(train, held_out, parts.classes, notes)
 
 
+def _held_out(pictures: list[Picture], part: float, seed: int) -> set[int]:
+    """Which pictures to measure with: as large a part of those with objects as of those without any."""
+    order = np.random.default_rng(seed).permutation(len(pictures)).tolist()
+    full = [i for i in order if pictures[i].objects]
+    empty = [i for i in order if not pictures[i].objects]
+    return {*full[: max(1, round(len(full) * part))], *empty[: round(len(empty) * part)]}
+
+
 def check_boxes(pictures: list[Picture], folder: Path, otherwise: str) -> None:
-    """DatasetError where no picture has a box."""
-    if not any(len(picture.boxes) for picture in pictures):
-        raise DatasetError(folder, f"{otherwise}: none has a box")
+    """DatasetError where no picture has a box of a single object."""
+    if not any(picture.objects for picture in pictures):
+        crowds = any(len(picture.boxes) for picture in pictures)
+        raise DatasetError(folder, f"{otherwise}: none has a box{' but of crowds' if crowds else ''}")
 
 
 def relabel(parts: Parts, classes: tuple[str, ...], folder: Path) -> Parts:

@@ -44,19 +44,35 @@ class PictureFiles:
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for file in visible(root, SUFFIXES):
             self._by_name[file.name].append(file)
+        self._splits = {self._split(file) for files in self._by_name.values() for file in files}
 
     def find(self, name: str, said: Path, split: Split | None) -> Path:
-        """The file of that name: beside `said`, else of its split, else the only one of that name."""
+        """The file of that name: beside `said`, else of its split, else the only one of that name.
+
+        Args:
+            split: as people told it. Where it has pictures, those of another are none of its own.
+        """
         path = Path(name.replace("\\", "/"))
         found = self._by_name.get(path.name, [])
         beside = [file for file in found if file == said.parent / path]
-        same = [file for file in found if split and split_of(file.parent, self._root) == split]
-        for chosen in (beside, same, found):
+        same = [file for file in found if split and self._split(file) == split]
+        tail = [file for file in found if file.parts[-len(path.parts) :] == path.parts]
+        mine = [file for file in found if not split or self._split(file) in (None, split)]
+        if split and split not in self._splits:
+            mine = tail or mine
+        for chosen in (beside, same, mine):
             if len(chosen) == 1:
                 return chosen[0]
-        if not found:
-            raise DatasetError(said, f"names {name}, which is nowhere in {self._root}")
-        tail = [file for file in same or found if file.parts[-len(path.parts) :] == path.parts]
-        if len(tail) == 1:
-            return tail[0]
-        raise DatasetError(said, f"names {name}, which may be {found[0]} or {found[1]}")
+        if not mine:
+            raise DatasetError(said, f"names {name}, which is nowhere in {self._root}{_but(found)}")
+        exact = [file for file in tail if file in (same or mine)]
+        if len(exact) == 1:
+            return exact[0]
+        raise DatasetError(said, f"names {name}, which may be {mine[0]} or {mine[1]}")
+
+    def _split(self, file: Path) -> Split | None:
+        return split_of(file.parent, self._root)
+
+
+def _but(found: list[Path]) -> str:
+    return f" for this split, but for another: {found[0]}" if found else ""

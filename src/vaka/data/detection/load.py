@@ -7,6 +7,7 @@ from vaka.data import archive
 from vaka.data.dataset import DatasetError
 from vaka.data.detection import coco, voc, yolotxt
 from vaka.data.detection.dataset import Parts
+from vaka.data.detection.layout import visible
 
 READERS: dict[str, tuple[Callable[[Path], list[Path]], Callable[[Path], Parts]]] = {
     "coco": (coco.annotation_files, coco.read),
@@ -25,4 +26,7 @@ def read(source: Path, *, format: str, scratch: Path) -> Parts:  # noqa: A002  (
     for name, (files, reader) in READERS.items():
         if format == name or (format == "auto" and files(root)):
             return reader(root)
+    for ending, reader in ((".json", coco.read), (".xml", voc.read)):
+        if visible(root, (ending,)):
+            reader(root)  # says what is wrong with them
     raise DatasetError(root, "has no boxes: neither COCO's JSON, nor VOC's XML, nor YOLO's text files")

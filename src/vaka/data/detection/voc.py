@@ -1,5 +1,7 @@
 """Pascal VOC's XML (Everingham et al. 2010): a file for each picture, pixels counted from 1, both ends in."""
 
+from collections.abc import Iterator
+from math import isfinite, nan
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -7,19 +9,24 @@ from vaka.data.dataset import DatasetError, Split
 from vaka.data.detection.boxes import Boxes
 from vaka.data.detection.dataset import Parts, Picture
 from vaka.data.detection.layout import WORDS, PictureFiles, split_of, visible
+from vaka.data.pictures import SUFFIXES
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_LISTS: dict[str, Split] = {"trainval": "train", **WORDS}
+"""Lists of pictures by their files' names; what a later one says counts."""
 
 
 def annotation_files(root: Path) -> list[Path]:
     """XML files whose root element is `annotation`."""
-    return [file for file in visible(root, (".xml",)) if _parse(file).tag == "annotation"]
+    return [file for file in visible(root, (".xml",)) if _is_voc(file)]
 
 
 def read(root: Path) -> Parts:
     """All splits: of ImageSets/Main where there is such a folder, else by the folders' names."""
     files = annotation_files(root)
     if not files:
+        for file in visible(root, (".xml",)):
+            _parse(file)  # says what is wrong with it
         raise DatasetError(root, "has no VOC annotations: XML files of <annotation>, one for each picture")
     listed = _listed(root)
     parsed = {file: _parse(file) for file in files}
@@ -28,22 +35,45 @@ def read(root: Path) -> Parts:
     pictures, boxes = PictureFiles(root), Boxes()
     splits: dict[Split, list[Picture]] = {}
     for file, tree in parsed.items():
-        split = listed.get(file.stem) if listed else split_of(file.parent, root) or "train"
-        if split:
-            splits.setdefault(split, []).append(_picture(file, tree, split, classes, pictures, boxes))
-    return Parts(splits, classes, notes=boxes.notes)
+        told = listed.get(file.stem) if listed else split_of(file.parent, root)
+        if told or not listed:
+            splits.setdefault(told or "train", []).append(
+                _picture(file, tree, told, classes, pictures, boxes)
+            )
+    return Parts(splits, classes, notes=(*boxes.notes, *_unlisted(listed, {file.stem for file in files})))
 
 
 def _listed(root: Path) -> dict[str, Split]:
     """The split of each picture by the name that the lists of ImageSets/Main have."""
-    lists = [file for file in visible(root, (".txt",)) if file.parts[-3:-1] == ("ImageSets", "Main")]
+    texts = visible(root, (".txt",))
+    lists = {file.stem: file for file in texts if file.parts[-3:-1] == ("ImageSets", "Main")}
     return {
-        line.split()[0]: WORDS[file.stem]
-        for file in lists
-        if file.stem in WORDS
-        for line in file.read_text().splitlines()
+        _stem(line.split()[0]): split
+        for name, split in _LISTS.items()
+        if name in lists
+        for line in lists[name].read_text().splitlines()
         if line.strip()
     }
+
+
+def _stem(name: str) -> str:
+    """A picture's name as lists have it, or with the file's ending, as some write it."""
+    return Path(name).stem if Path(name).suffix.lower() in (*SUFFIXES, ".xml") else name
+
+
+def _unlisted(listed: dict[str, Split], annotated: set[str]) -> Iterator[str]:
+    """What a person should know of the lists."""
+    if listed and (unknown := annotated - set(listed)):
+        yield f"annotations in no list are left out: {len(unknown):,}, such as of {min(unknown)}"
+    if missing := set(listed) - annotated:
+        yield f"listed pictures without annotation are left out: {len(missing):,}, such as {min(missing)}"
+
+
+def _is_voc(file: Path) -> bool:
+    try:
+        return _parse(file).tag == "annotation"
+    except DatasetError:
+        return False  # some other file, and broken
 
 
 def _parse(file: Path) -> ElementTree.Element:
@@ -63,15 +93,18 @@ def _text(element: ElementTree.Element, path: str, file: Path) -> str:
 def _number(element: ElementTree.Element, path: str, file: Path) -> float:
     text = _text(element, path, file)
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise DatasetError(file, f"{path} is {text!r}: it must be a number") from None
+        number = nan
+    if not isfinite(number):
+        raise DatasetError(file, f"{path} is {text!r}: it must be a number")
+    return number
 
 
 def _picture(
     file: Path,
     tree: ElementTree.Element,
-    split: Split,
+    split: Split | None,
     classes: tuple[str, ...],
     pictures: PictureFiles,
     boxes: Boxes,

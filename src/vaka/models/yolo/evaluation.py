@@ -163,7 +163,7 @@ def evaluate(predict: Predict, model: Published, source: Path, options: Evaluati
         **_summary(evaluation),
         "perClassMap": _per_class(evaluation, labels),
         "count": len(pictures),
-        "objects": sum(len(picture.boxes) for picture in pictures),
+        "objects": sum(picture.objects for picture in pictures),
         "samplesPerSecond": len(pictures) / seconds,
         "notes": list(parts.notes),
     }

@@ -18,14 +18,15 @@ numbers = st.floats(-200, 200, width=32)
 
 def test_what_is_repaired_is_told_with_the_file_where_it_first_was(picture: Write) -> None:
     boxes = Boxes()
-    given_ = [(5.0, 5, 5, 20), (120, 10, 150, 20), (-20, 10, 30, 20), (-0.4, 0, 9, 9), (1, 1, 9, 9)]
-    found = boxes.picture(picture("a.jpg"), SAID, given_, [0, 1, 2, 3, 4])
-    assert found.boxes.tolist() == [[0, 10, 30, 20], [0, 0, 9, 9], [1, 1, 9, 9]]
-    assert found.classes.tolist() == [2, 3, 4]
+    given_ = [(5.0, 5, 5, 20), (120, 10, 150, 20), (-20, 10, 30, 20), (-0.4, 0, 9, 9), *3 * [(1, 1, 9, 9)]]
+    found = boxes.picture(picture("a.jpg"), SAID, given_, [0, 1, 2, 3, 4, 4, 5])
+    assert found.boxes.tolist() == [[0, 10, 30, 20], [0, 0, 9, 9], [1, 1, 9, 9], [1, 1, 9, 9]]
+    assert found.classes.tolist() == [2, 3, 4, 5]
     assert boxes.notes == (
         "1 box of zero area, left out; first in labels.json",
         "1 box outside of the picture, left out; first in labels.json",
         "1 box reaching out of the picture, cut off at its edge; first in labels.json",
+        "1 box told twice, counted once; first in labels.json",
     )
 
 

@@ -66,6 +66,18 @@ def test_splits_with_pictures_of_the_same_name_are_told_apart(picture: Write, tm
         ({"images": [{"id": 5, "file_name": "b.jpg"}]}, "names b.jpg, which is nowhere in"),
         ({"annotations": [{"image_id": 5, "category_id": 7, "bbox": [1]}]}, "is no COCO annotation file"),
         (
+            {"images": [{"id": 5, "file_name": "a.jpg"}, {"id": 5, "file_name": "b.jpg"}]},
+            r"images\[1\].id is 5: images\[0\].id is, too",
+        ),
+        (
+            {"images": [{"id": 5, "file_name": "a.jpg"}, {"id": 6, "file_name": "a.jpg"}]},
+            r"images\[1\].file_name is a.jpg: images\[0\].file_name is, too",
+        ),
+        (
+            {"categories": [*CATEGORIES, {"id": 3, "name": "ape"}]},
+            r"categories\[2\].id is 3: categories\[1\]",
+        ),
+        (
             {"images": [{"id": 5, "file_name": "a.jpg", "width": 50, "height": 50}]},
             "says that a.jpg has 50x50 pixels: it has 100x50",
         ),
@@ -86,3 +98,49 @@ def test_a_second_file_of_no_split_is_refused(picture: Write, tmp_path: Path) ->
         annotated(tmp_path / name)
     with pytest.raises(DatasetError, match=r"may be of any split: put train, val or test into its name"):
         coco.read(tmp_path)
+
+
+def test_numbers_and_flags_may_be_written_as_tools_do(picture: Write, tmp_path: Path) -> None:
+    picture("a.jpg")
+    annotated(
+        tmp_path / "a.json",
+        images=[{"id": 5.0, "file_name": "a.jpg", "width": 100.0, "height": 50.0}],
+        annotations=[{"image_id": 5.0, "category_id": 7, "bbox": [10, 20, 30, 5], "iscrowd": True}],
+    )
+    (tmp_path / "a.json").write_text("\ufeff" + (tmp_path / "a.json").read_text())
+    assert coco.read(tmp_path).splits["train"][0].crowd.tolist() == [True]
+
+
+def test_one_picture_in_two_files_of_a_split_is_refused(picture: Write, tmp_path: Path) -> None:
+    picture("val2017/a.jpg")
+    for name in ("instances", "person_keypoints"):
+        annotated(tmp_path / f"annotations/{name}_val2017.json")
+    with pytest.raises(
+        DatasetError, match=r"keypoints_val2017.json: has a.jpg, as .*instances_val2017.json has"
+    ):
+        coco.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "found"),
+    [
+        ("a.jpg", ["pool/a.jpg"], "pool/a.jpg"),
+        ("a.jpg", ["val/a.jpg"], "val/a.jpg"),
+        ("train/a.jpg", ["val/a.jpg", "train/b.jpg"], None),
+        ("a.jpg", ["val/a.jpg", "train/b.jpg"], None),
+        ("images/a.jpg", ["pictures/a.jpg"], "pictures/a.jpg"),
+    ],
+)
+def test_a_picture_of_another_split_takes_no_missing_ones_place(
+    picture: Write, tmp_path: Path, name: str, there: list[str], found: str | None
+) -> None:
+    for file in there:
+        picture(file)
+    annotated(tmp_path / "train.json", name)
+    if found:
+        assert coco.read(tmp_path).splits["train"][0].file == tmp_path / found
+    else:
+        with pytest.raises(
+            DatasetError, match=f"names {name}, which is nowhere in .* but for another: .*val/a"
+        ):
+            coco.read(tmp_path)

@@ -39,6 +39,32 @@ def test_lists_say_which_picture_is_of_which_split(picture: Write, tmp_path: Pat
         "train": ["a"],
         "validation": ["b"],
     }
+    assert parts.notes == ("annotations in no list are left out: 1, such as of c",)
+
+
+def test_lists_may_have_both_parts_in_one_and_endings(picture: Write, tmp_path: Path) -> None:
+    lists = tmp_path / "ImageSets/Main"
+    lists.mkdir(parents=True)
+    for name in "abc":
+        picture(f"JPEGImages/{name}.jpg")
+        annotated(tmp_path / "Annotations", name)
+    (lists / "trainval.txt").write_text("a.jpg\nb.jpg\n")
+    (lists / "val.txt").write_text("b.jpg\n")
+    (lists / "test.txt").write_text("c.jpg\nd.jpg\n")
+    parts = voc.read(tmp_path)
+    assert {split: [p.file.stem for p in found] for split, found in parts.splits.items()} == {
+        "train": ["a"],
+        "validation": ["b"],
+        "test": ["c"],
+    }
+    assert parts.notes == ("listed pictures without annotation are left out: 1, such as d",)
+
+
+def test_pictures_are_found_wherever_they_lie(picture: Write, tmp_path: Path) -> None:
+    for name in ("train/a", "b"):
+        picture(f"{name}.jpg")
+        annotated(tmp_path / "Annotations", Path(name).name)
+    assert len(voc.read(tmp_path).splits["train"]) == 2
 
 
 def test_folders_say_it_where_there_are_no_lists(picture: Write, tmp_path: Path) -> None:
@@ -50,7 +76,11 @@ def test_folders_say_it_where_there_are_no_lists(picture: Write, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("kind", "left", "complaint"),
-    [("", "1", "has <object> without name"), ("cat", "one", "bndbox/xmin is 'one': it must be a number")],
+    [
+        ("", "1", "has <object> without name"),
+        ("cat", "one", "bndbox/xmin is 'one': it must be a number"),
+        ("cat", "nan", "bndbox/xmin is 'nan': it must be a number"),
+    ],
 )
 def test_what_is_wrong_is_named(picture: Write, tmp_path: Path, kind: str, left: str, complaint: str) -> None:
     picture("a.jpg")
