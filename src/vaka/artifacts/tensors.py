@@ -76,7 +76,9 @@ def _texts(values: Any, where: str) -> Array:
     except ValueError:
         found = np.array([None], dtype=object)
     if not all(isinstance(value, str) for value in found.flat):
-        raise BadInput(f"{where}: BYTES are strings, in lists of equal length")
+        place = next(place for place, value in np.ndenumerate(found) if not isinstance(value, str))
+        index = "".join(f"[{i}]" for i in place)
+        raise BadInput(f"{where}{index} is no text: BYTES are strings, in lists of equal length")
     return found
 
 

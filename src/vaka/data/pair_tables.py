@@ -1,8 +1,8 @@
 """Tables of text pairs, row by row.
 
 TSV is UTF-8 with one pair a line, source and target separated by a tab, without quoting: a quotation mark is
-one of the text. A first line with the columns' names is known by them; without one, the first two columns are
-source and target.
+one of the text. A first line with the columns' names, in small letters or capitals, is known by them; without
+one, the first two columns are source and target.
 """
 
 from collections.abc import Iterator
@@ -36,21 +36,30 @@ def rows(file: Path, columns: Columns) -> Iterator[tuple[str, str]]:
 
 
 def _tsv(file: Path, columns: Columns) -> Iterator[tuple[str, str]]:
-    place = (0, 1)
+    place = None
     for number, line in enumerate(_lines(file), start=1):
         cells = line.split("\t")
-        if number == 1:
-            if set(columns.names) <= set(cells):
-                place = (cells.index(columns.names[0]), cells.index(columns.names[1]))
+        if not line.strip():
+            continue
+        if place is None:
+            place = _header(cells, columns)
+            if place:
                 continue
             if columns.given:
                 raise _missing(file, columns, cells)
-        if not line.strip():
-            continue
+            place = (0, 1)
         if len(cells) <= max(place):
-            needed = f"source and target are columns {place[0] + 1} and {place[1] + 1}, separated by a tab"
-            raise DatasetError(file, f"line {number:,} has {len(cells)} of them: {needed}")
+            needed = f"source and target are {place[0] + 1} and {place[1] + 1}, separated by a tab"
+            count = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
+            raise DatasetError(file, f"line {number:,} has {count}: {needed}")
         yield cells[place[0]], cells[place[1]]
+
+
+def _header(cells: list[str], columns: Columns) -> tuple[int, int] | None:
+    """Where source and target stand, if these are the names of columns."""
+    names = [cell.strip().casefold() for cell in cells]
+    source, target = (name.casefold() for name in columns.names)
+    return (names.index(source), names.index(target)) if {source, target} <= set(names) else None
 
 
 def _lines(file: Path) -> Iterator[str]:

@@ -105,6 +105,11 @@ def _tables(source: Path, format: str, scratch: Path) -> dict[Split, Path]:  # n
     kinds = SUFFIXES if format == "auto" else (format,)
     if source.is_file() and source.suffix[1:].lower() in kinds:
         return {"train": source}
+    if source.is_file() and not source.name.lower().endswith(archive.SUFFIXES):
+        known = ", ".join(f".{kind}" for kind in kinds)
+        raise DatasetError(
+            source, f"is neither a table ({known}) nor an archive ({', '.join(archive.SUFFIXES)})"
+        )
     folder = source if source.is_dir() else archive.unpack(source, scratch)
     tables = [
         p for p in sorted(folder.iterdir()) if p.suffix[1:].lower() in kinds and not p.name.startswith(".")

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -20,6 +21,8 @@ from wsproto.events import (
     CloseConnection,
     Event,
     Ping,
+    RejectConnection,
+    RejectData,
     TextMessage,
 )
 from wsproto.events import Request as Asked
@@ -160,9 +163,18 @@ class Video(asyncio.Protocol):
             for event in self._socket.events():
                 self._take(event)
         except RemoteProtocolError as error:
-            if error.event_hint:
+            if isinstance(error.event_hint, RejectConnection):
+                self._refuse(error.event_hint, str(error))
+            elif error.event_hint:
                 self._send(error.event_hint)
             self._transport.close()
+
+    def _refuse(self, refusal: RejectConnection, why: str) -> None:
+        """Of a handshake, with the reason as all errors have it."""
+        body = msgspec.json.encode({"error": f"the WebSocket cannot begin: {why}"})
+        kind = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        self._send(replace(refusal, headers=[*refusal.headers, *kind], has_body=True))
+        self._send(RejectData(data=body))
 
     def _take(self, event: Event) -> None:
         match event:

@@ -36,6 +36,17 @@ def test_a_header_is_known_by_its_names_in_any_order(tmp_path: Path) -> None:
     assert parts(file).splits["train"].pairs() == [("a", "b")]
 
 
+@pytest.mark.parametrize("header", ["\nsource\ttarget", "Source\tTARGET", " source \ttarget "])
+def test_a_header_is_no_pair_however_it_is_written(tmp_path: Path, header: str) -> None:
+    assert parts(table(tmp_path, f"{header}\na\tb\n")).splits["train"].pairs() == [("a", "b")]
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.tsv.gz"])
+def test_a_file_that_is_no_table_says_what_one_is(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DatasetError, match=r"is neither a table \(.tsv, .parquet\) nor an archive \(.zip, "):
+        parts(table(tmp_path, "a,b", name))
+
+
 def test_columns_can_be_named(tmp_path: Path) -> None:
     file = table(tmp_path, "ty\tde\n'ē\tja\n")
     assert parts(file, columns=Columns("de", "ty")).splits["train"].pairs() == [("ja", "'ē")]
@@ -63,7 +74,7 @@ def test_macrons_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a\tb\nalone\n", "line 2 has 1 of them: source and target are columns 1 and 2"),
+        ("a\tb\nalone\n", "line 2 has 1 column: source and target are 1 and 2, separated by a tab"),
         (b"a\tb\nc\td\n\xff\te\n", "line 3 is not UTF-8"),
         ("a\tb\0\n", "line 1 has a NUL character"),
         ("", "has no pair: it is empty"),

@@ -222,6 +222,26 @@ async def test_where_there_is_no_video_the_answer_says_why(
     assert refused.json() == {"error": complaint}
 
 
+@pytest.mark.parametrize(
+    ("version", "status", "missing"), [("13", 400, "Sec-WebSocket-Key"), ("8", 426, "Sec-WebSocket-Version")]
+)
+async def test_a_handshake_that_is_none_is_told_why(
+    serve: Any,
+    models: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    status: int,
+    missing: str,
+) -> None:
+    monkeypatch.setattr(Pipeline, "frames", True)
+    client = await serve(models.brightness(tmp_path / "model"))
+    asked = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": version}
+    refused = await client.get("/v1/models/m/video", headers=asked)
+    assert refused.status_code == status
+    assert refused.json() == {"error": f"the WebSocket cannot begin: Missing header, '{missing}'"}
+
+
 async def test_a_server_that_ends_says_so(connect: Any) -> None:
     client = await connect()
     await client.next()

@@ -74,4 +74,6 @@ def evaluate(predict: Predict, model: Published, source: Path, options: Evaluati
     notes = list(found.notes)
     if long := sum(not coder.fits(coder.vocabulary.encode(text)) for text in pairs.sources):
         notes.append(f"{long:,} sources have more than {coder.limits.source} subwords: not translated")
+    if long := sum(not coder.target(text) for text in pairs.targets):
+        notes.append(f"{long:,} targets have more than {coder.limits.target} subwords: not in the loss")
     return measured | {"count": len(pairs), "samplesPerSecond": len(pairs) / seconds, "notes": notes}

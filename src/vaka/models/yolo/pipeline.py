@@ -31,6 +31,8 @@ SIGNATURE = Signature(
 )
 """Files in. Out: of each picture how many objects it has, the likeliest first, then nothing: class -1."""
 
+WAYS = 'pictures are {"b64": "..."} or pixels [height, width, 3] of one size'
+
 Places: TypeAlias = list[tuple[Placement, int, int]]
 
 
@@ -86,6 +88,9 @@ class DetectorPipeline(Pipeline):
         return {COUNT: counts, **_padded(found, int(counts.max(initial=0)))}
 
     def instances(self, given: list[Any], where: str) -> Arrays:
+        for i, one in enumerate(given):
+            if not isinstance(one, dict | bytes | list):
+                raise BadInput(f"{where}[{i}] is no picture: {WAYS}")
         files = [isinstance(one, dict | bytes) for one in given]
         if not any(files):
             return {INPUT: _same_size(from_json(given, "UINT8", where), where)}
@@ -137,9 +142,7 @@ def _picture(given: Any, where: str) -> Image.Image:
 def _same_size(pixels: Array, where: str) -> Array:
     if pixels.ndim != 4 or pixels.shape[3] != 3 or not pixels.size:
         told = list(pixels.shape[1:])
-        raise BadInput(
-            f'{where}: pictures are {{"b64": "..."}} or pixels [height, width, 3] of one size, here {told}'
-        )
+        raise BadInput(f"{where}: {WAYS}, here {told}")
     return pixels
 
 

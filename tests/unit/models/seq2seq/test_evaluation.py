@@ -77,6 +77,14 @@ def test_sources_that_are_too_long_count_as_not_translated(
     assert "loss" not in json.loads(said.out)
 
 
+def test_targets_that_are_too_long_are_told(
+    published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.tsv").write_text(f"der hund\t{'h u n d ' * 50}\n")
+    main(["evaluate", "--model", str(published.folder), "--data", str(tmp_path / "t.tsv"), "--json"])
+    assert "1 targets have more than" in capsys.readouterr().err
+
+
 def test_calibration_takes_any_pairs(published: Published, write_table: Any, tmp_path: Path) -> None:
     file = write_table(tmp_path / "t.tsv", Pairs(("der hund", "die frau"), ("te uri", "te vahine")))
     spec = DatasetSpec(storage_uri=file.as_uri())

@@ -113,7 +113,12 @@ def test_more_texts_than_a_batch_are_translated_row_by_row(published: Published)
 
 @pytest.mark.parametrize(
     ("instance", "said"),
-    [("", "is empty"), (7, "BYTES are strings"), (["a", "b"], r"shape \[1, 2\]"), ({"txt": "a"}, "unknown")],
+    [
+        ("", "is empty"),
+        (7, r"\[0\] is no text: BYTES are strings"),
+        (["a", "b"], r"shape \[1, 2\]"),
+        ({"txt": "a"}, "unknown"),
+    ],
 )
 def test_the_server_refuses_what_is_no_text(published: Published, instance: Any, said: str) -> None:
     with pytest.raises(BadInput, match=said):

@@ -101,6 +101,8 @@ def test_pictures_with_fewer_objects_are_filled_up(detector: Pipeline) -> None:
         ([{"b64": "?"}], "instances[0]: b64 is not base64"),
         ([encoded(file()), [[[1, 2, 3]]]], "instances[1] is no file as others are"),
         ([[[1, 2], [3, 4]]], 'pictures are {"b64": "..."} or pixels [height, width, 3] of one size'),
+        (["aGFsbG8="], 'instances[0] is no picture: pictures are {"b64": "..."} or pixels'),
+        ([encoded(file()), 5], "instances[1] is no picture: pictures are"),
         ([[[[1, 2, 300]]]], "out of the range of UINT8"),
     ],
 )
