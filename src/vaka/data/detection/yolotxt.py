@@ -52,6 +52,8 @@ def read(root: Path) -> Parts:
 
 
 def _split(picture: Path, folders: dict[Path, Split]) -> Split | None:
+    if not folders:
+        return None
     return next((folders[folder] for folder in picture.resolve().parents if folder in folders), None)
 
 
