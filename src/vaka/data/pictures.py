@@ -90,8 +90,10 @@ def _plain(image: Image.Image) -> Image.Image:
     """The image as one that a conversion leaves whole and Pillow does not warn of: 16-bit grey, of which it
     would cut everything above 255, as 8-bit, and a palette with clear colours as colours.
     """
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):  # of these nothing says which value is white
+        raise PictureError("has signed or 32-bit values: save it with 8 or 16 bits, without a sign")
     return image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
 
 

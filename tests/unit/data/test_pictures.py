@@ -55,3 +55,18 @@ def test_a_file_of_another_kind_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no picture")
     with pytest.raises(PictureError, match="is no image of a known kind"):
         opened(tmp_path / "a.png", 1)
+
+
+@pytest.mark.parametrize("brightest", [0xFFFF, 0xFFF])
+def test_a_pgm_of_16_bits_keeps_its_greys(brightest: int) -> None:
+    """Whatever its brightest value is said to be: Pillow spreads it over 16 bits."""
+    greys = np.array([[0, brightest // 2, brightest]], ">u2")
+    file = io.BytesIO(b"P5 3 1 %d\n" % brightest + greys.tobytes())
+    assert np.asarray(opened(file, 1)).tolist() == [[0, 127, 255]]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32, np.int16])
+def test_values_of_which_none_is_known_to_be_white_are_refused(dtype: type, tmp_path: Path) -> None:
+    Image.fromarray(STORED.astype(dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(PictureError, match="has signed or 32-bit values: save it with 8 or 16 bits"):
+        opened(tmp_path / "a.tif", 1)
