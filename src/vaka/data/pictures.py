@@ -48,9 +48,10 @@ class PictureError(Exception):
 
 
 def header(file: Path) -> ImageShape:
-    """Size and channels (1 or 3) of an image file, without decoding it."""
+    """Size and channels (1 or 3) of an image file as it is seen."""
     with _explained(), Image.open(file) as image:
-        return ImageShape(1 if image.mode in _GREY else 3, image.height, image.width)
+        width, height = _upright_size(image)
+        return ImageShape(1 if image.mode in _GREY else 3, height, width)
 
 
 def decode(file: Path | BinaryIO, shape: ImageShape) -> NDArray[np.uint8]:
@@ -74,10 +75,15 @@ def opened(file: Path | BinaryIO, channels: int) -> Image.Image:
 
 
 def upright_size(file: Path | BinaryIO) -> tuple[int, int]:
-    """Width and height of an image file as it is seen, without decoding it."""
+    """Width and height of an image file as it is seen."""
     with _explained(), Image.open(file) as image:
-        turned = _orientation(image) >= _ON_ITS_SIDE
-        return (image.height, image.width) if turned else (image.width, image.height)
+        return _upright_size(image)
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Without decoding it, except a PNG, which may have its Exif behind the pixels."""
+    turned = _orientation(image) >= _ON_ITS_SIDE
+    return (image.height, image.width) if turned else (image.width, image.height)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -76,7 +76,10 @@ def test_a_turned_photo_is_put_upright(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6  # the camera was turned: its left is the top
     photo.save(tmp_path / "a/1.png", exif=turned)
-    pixels = read(tmp_path, ImageShape(3, 20, 10)).splits["train"].pixels
+    parts = read(tmp_path)
+    pixels = parts.splits["train"].pixels
+    assert pixels.shape == (2, 3, 20, 10)
+    assert parts.notes == ()
     assert pixels[0, 0, :10].mean() > 250
     assert pixels[0, 0, 10:].mean() < 5
 
