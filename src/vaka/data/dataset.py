@@ -120,21 +120,38 @@ def divide(parts: Parts, folder: Path, *, validation_fraction: float, seed: int)
     """Training and validation images: the folder's own split, else a seeded and stratified one."""
     train, held_out = to_learn_from(parts.splits, folder)
     _check_trainable(train, parts.classes, folder)
-    if held_out:
-        return Dataset(train, held_out, parts.classes, parts.notes)
-    chosen = stratified(train.labels, validation_fraction, seed)
-    note = f"no test split: {chosen.sum():,} of {len(train):,} images are held out for validation"
-    return Dataset(train[~chosen], train[chosen], parts.classes, (*parts.notes, note))
+    notes = parts.notes
+    if not held_out:
+        chosen = stratified(train.labels, validation_fraction, seed)
+        if not chosen.any():
+            raise DatasetError(folder, "has one image of each class: one more is needed to measure with")
+        notes += (f"no test split: {chosen.sum():,} of {len(train):,} images are held out for validation",)
+        train, held_out = train[~chosen], train[chosen]
+    return Dataset(train, held_out, parts.classes, notes + _unmeasured(train, held_out, parts.classes))
 
 
 def stratified(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Mask bool [n] of round(n * fraction) labels, at least one, spread evenly over the classes."""
+    """Mask bool [n] of a fraction of at most a half of the labels, at least one, spread evenly over the
+    classes. Those that are the only one of their class do not count: something must be left to learn from.
+    """
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    count = max(1, round(len(labels) * fraction))
+    several = by_class[np.bincount(labels)[labels[by_class]] > 1]
     chosen = np.zeros(len(labels), bool)
-    chosen[by_class[((np.arange(count) + 0.5) * len(labels) / count).astype(int)]] = True
+    if len(several):
+        count = max(1, round(len(several) * fraction))
+        chosen[several[((np.arange(count) + 0.5) * len(several) / count).astype(int)]] = True
     return chosen
+
+
+def _unmeasured(train: Images, held_out: Images, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """A note of the classes that are trained on and not measured."""
+    learned = np.unique(train.labels)
+    names = [classes[i] for i in np.setdiff1d(learned, held_out.labels)]
+    if not names:
+        return ()
+    told = ", ".join(names[:10]) + (", ..." if names[10:] else "")
+    return (f"{len(names):,} of {len(learned):,} classes have no image to measure with: {told}",)
 
 
 def _check_trainable(train: Images, classes: tuple[str, ...], folder: Path) -> None:

@@ -38,10 +38,13 @@ def png(value: int) -> bytes:
 def test_the_held_out_part_is_fair_and_repeatable(labels: list[int], fraction: float, seed: int) -> None:
     values = np.array(labels)
     chosen = stratified(values, fraction, seed)
-    assert chosen.sum() == max(1, round(len(labels) * fraction))
+    several = {label: count for label, count in Counter(labels).items() if count > 1}
+    dividable = sum(several.values())
+    assert chosen.sum() == (max(1, round(dividable * fraction)) if several else 0)
     assert (chosen == stratified(values, fraction, seed)).all()
-    for label, count in Counter(labels).items():
-        assert abs(chosen[values == label].sum() - count * chosen.mean()) <= 1 + 1e-9
+    for label, count in several.items():
+        assert abs(chosen[values == label].sum() - count * chosen.sum() / dividable) <= 1 + 1e-9
+    assert set(values[~chosen]) == set(labels)
 
 
 def test_another_seed_holds_out_others() -> None:
@@ -59,6 +62,14 @@ def test_validation_shares_no_image_with_training() -> None:
     assert data.notes == ("no test split: 20 of 100 images are held out for validation",)
 
 
+def test_the_only_image_of_a_class_is_trained_on() -> None:
+    parts = Parts({"train": images([0] * 5 + [1] + [2] * 5)}, ("a", "b", "c"))
+    for seed in range(9):
+        data = divide(parts, Path("d"), validation_fraction=0.2, seed=seed)
+        assert np.bincount(data.train.labels).tolist() == [4, 1, 4]
+    assert data.notes[1:] == ("1 of 3 classes have no image to measure with: b",)
+
+
 def test_a_split_of_the_data_set_is_kept() -> None:
     parts = Parts({"train": images([0, 1]), "test": images([1])}, ("a", "b"))
     data = divide(parts, Path("d"), validation_fraction=0.5, seed=0)
@@ -69,6 +80,7 @@ def test_a_split_of_the_data_set_is_kept() -> None:
     ("train", "why"),
     [
         (images([1, 1]), r"has one class only \(b\)"),
+        (images([0, 1]), "has one image of each class: one more is needed to measure with"),
         (images([0, 1], side=7), "has images of 7x7x1: they must be at least 8x8"),
     ],
 )
