@@ -59,7 +59,12 @@ def common_shape(shapes: list[ImageShape]) -> ImageShape:
 
 
 def _visible_folders(folder: Path) -> list[Path]:
-    return [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith((".", "__MACOSX"))]
+    return [p for p in sorted(folder.iterdir()) if p.is_dir() and _is_visible(p, folder)]
+
+
+def _is_visible(path: Path, folder: Path) -> bool:
+    """Whether neither it nor what it lies in, below the folder, is what systems and tools put there."""
+    return not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
 
 
 def _split_folders(folder: Path) -> dict[Split, Path]:
@@ -82,14 +87,14 @@ def _classes(folder: Path, root: Path) -> tuple[str, ...]:
 
 
 def _list(root: Path, classes: tuple[str, ...]) -> _Listing:
-    if loose := [p for p in sorted(root.iterdir()) if p.is_file() and _is_image(p)]:
+    if loose := [p for p in sorted(root.iterdir()) if p.is_file() and _is_image(p) and _is_visible(p, root)]:
         raise DatasetError(loose[0], "is in no class folder: put it in a folder with the name of its class")
     listing = _Listing([], [], others=0)
     others = 0
     for below in _visible_folders(root):
         if below.name not in classes:
             raise DatasetError(below, f"is no class of the data set: known are {', '.join(classes)}")
-        files = [p for p in sorted(below.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+        files = [p for p in sorted(below.rglob("*")) if p.is_file() and _is_visible(p, below)]
         images = [p for p in files if _is_image(p)]
         if not images:
             raise DatasetError(below, "has no image in it")

@@ -90,6 +90,14 @@ def test_files_that_are_no_images_are_ignored_and_counted(animals: Path) -> None
     assert read(animals).notes == ("1 files that are no images were ignored",)
 
 
+def test_hidden_files_and_folders_are_left_out(animals: Path) -> None:
+    for hidden in ("tiger/.ipynb_checkpoints/1-checkpoint.png", "tiger/more/__MACOSX/1.png", "._1.png"):
+        picture(animals / hidden)
+    parts = read(animals)
+    assert len(parts.splits["train"]) == 4
+    assert parts.notes == ()
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
