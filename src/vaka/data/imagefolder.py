@@ -69,12 +69,14 @@ def _is_visible(path: Path, folder: Path) -> bool:
 
 def _split_folders(folder: Path) -> dict[Split, Path]:
     below = _visible_folders(folder)
-    named = {_SPLITS[p.name.lower()]: p for p in below if p.name.lower() in _SPLITS}
-    if not named:
-        return {"train": folder}
-    if odd := [p for p in below if p.name.lower() not in _SPLITS]:
+    named: dict[Split, Path] = {}
+    for path in [p for p in below if p.name.lower() in _SPLITS]:
+        first = named.setdefault(_SPLITS[path.name.lower()], path)
+        if first != path:
+            raise DatasetError(path, f"is a second folder of the split {first.name}/: keep one")
+    if odd := [p for p in below if named and p not in named.values()]:
         raise DatasetError(odd[0], f"lies beside {next(iter(named.values())).name}/: move it into a split")
-    return named
+    return named or {"train": folder}
 
 
 def _classes(folder: Path, root: Path) -> tuple[str, ...]:

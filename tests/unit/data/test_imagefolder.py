@@ -136,3 +136,10 @@ def test_a_class_that_training_does_not_know_is_named(tmp_path: Path) -> None:
         picture(tmp_path / name)
     with pytest.raises(DatasetError, match="test/c: is no class of the data set: known are a, b"):
         read(tmp_path)
+
+
+def test_a_second_folder_for_a_split_is_named(tmp_path: Path) -> None:
+    for name in ("train/a/1.png", "train/b/1.png", "val/a/1.png", "validation/b/1.png"):
+        picture(tmp_path / name)
+    with pytest.raises(DatasetError, match="validation: is a second folder of the split val/: keep one"):
+        read(tmp_path)
