@@ -103,6 +103,8 @@ def _list(root: Path, classes: tuple[str, ...]) -> _Listing:
         listing.files.extend(images)
         listing.labels.extend([classes.index(below.name)] * len(images))
         others += len(files) - len(images)
+    if not listing.files:
+        raise DatasetError(root, f"has no class folders with images: known are {', '.join(classes)}")
     return _Listing(listing.files, listing.labels, others)
 
 

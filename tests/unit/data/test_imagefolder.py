@@ -143,3 +143,14 @@ def test_a_second_folder_for_a_split_is_named(tmp_path: Path) -> None:
         picture(tmp_path / name)
     with pytest.raises(DatasetError, match="validation: is a second folder of the split val/: keep one"):
         read(tmp_path)
+
+
+def test_a_split_without_pictures_is_named(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("a\nb")
+    with pytest.raises(DatasetError, match="has no class folders with images: known are a, b"):
+        read(tmp_path)
+    for name in ("train/a/1.png", "train/b/1.png"):
+        picture(tmp_path / name)
+    (tmp_path / "val").mkdir()
+    with pytest.raises(DatasetError, match="val: has no class folders with images: known are a, b"):
+        read(tmp_path)
