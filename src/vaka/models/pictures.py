@@ -28,13 +28,23 @@ def decode(instance: Any, image: ImageInput, where: str) -> Array:
         return from_file(instance, image, where)
     if isinstance(instance, dict):
         return from_file(unpacked(instance, where), image, where)
-    pixels: Array = _laid_out(from_json(instance, "FP32", where)[None], image, lambda _: where)[0]
+    pixels: Array = _laid_out(from_json(instance, "FP32", where)[None], image, where)[0]
     return pixels
 
 
 def from_numbers(rows: Array, image: ImageInput, where: str) -> Array:
     """Instances [n, ...] of one layout to what the graph takes: float32 [n, C, H, W]."""
-    return _laid_out(rows, image, lambda i: f"{where}[{i}]")
+    return _laid_out(rows, image, f"{where}[0]")
+
+
+def check_range(rows: Array, where: str) -> None:
+    """BadInput unless every value of images [n, ...] is one that a pixel can have."""
+    if rows.min() >= 0 and rows.max() <= 255:  # NaN is neither; a mask of all would take longer
+        return
+    flat = rows.reshape(len(rows), -1)
+    worst = int((~((flat >= 0) & (flat <= 255))).any(1).argmax())
+    found = f"{flat[worst].min():g}..{flat[worst].max():g}"
+    raise BadInput(f"{where}[{worst}]: pixels are 0..255, here {found}")
 
 
 def from_file(content: bytes, image: ImageInput, where: str) -> Array:
@@ -96,13 +106,8 @@ def from_base64(text: str, where: str) -> bytes:
         raise BadInput(f"{where} is not base64: {error}") from None
 
 
-def _laid_out(rows: Array, image: ImageInput, named: Callable[[int], str]) -> Array:
-    """Images [n, ...] as [n, C, H, W]; `named` tells how to speak of the one at an index."""
-    if rows.size and (rows.min() < 0 or rows.max() > 255):
-        flat = rows.reshape(len(rows), -1)
-        worst = int(((flat < 0) | (flat > 255)).any(1).argmax())
-        found = f"{flat[worst].min():g}..{flat[worst].max():g}"
-        raise BadInput(f"{named(worst)}: pixels are 0..255, here {found}")
+def _laid_out(rows: Array, image: ImageInput, where: str) -> Array:
+    """Images [n, ...] as [n, C, H, W]; `where` is the first of them."""
     n, h, w, c = len(rows), image.height, image.width, image.channels
     shape = rows.shape[1:]
     if (shape == (h, w) and c == 1) or shape in ((h, w, c), (h * w * c,)):
@@ -111,4 +116,4 @@ def _laid_out(rows: Array, image: ImageInput, named: Callable[[int], str]) -> Ar
         return rows
     grey = f"[{h}, {w}], " if c == 1 else ""
     allowed = f"{grey}[{h}, {w}, {c}], [{c}, {h}, {w}] or flat [{h * w * c}]"
-    raise BadInput(f"{named(0)} has shape {list(shape)}, the model takes {allowed}")
+    raise BadInput(f"{where} has shape {list(shape)}, the model takes {allowed}")

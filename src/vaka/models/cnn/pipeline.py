@@ -41,6 +41,10 @@ class Classifier(Pipeline):
         pixels = [pictures.decode(one, self._image, f"{where}[{i}]") for i, one in enumerate(given)]
         return {self._name: np.stack(pixels)}
 
+    def encode(self, inputs: Arrays) -> tuple[Arrays, Any]:
+        pictures.check_range(inputs[self._name], f"input {self._name!r}")
+        return super().encode(inputs)
+
     def predictions(self, outputs: Arrays) -> list[Any]:
         return [Classification(*self._likeliest(row), row.tolist()) for row in outputs[OUTPUT]]
 
