@@ -101,9 +101,10 @@ def test_a_plain_pair_of_any_name_is_the_training_split(tmp_path: Path) -> None:
     assert list(read(tmp_path).splits) == ["train"]
 
 
-def test_class_names_come_from_labels_txt(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_class_names_come_from_labels_txt(tmp_path: Path, encoding: str) -> None:
     pair(tmp_path)
-    (tmp_path / "labels.txt").write_text("zebra\ntiger\nelephant\n")
+    (tmp_path / "labels.txt").write_text("zebra\ntiger\nelephant\n", encoding)
     assert read(tmp_path).classes == ("zebra", "tiger", "elephant")
 
 
