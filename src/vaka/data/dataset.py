@@ -119,7 +119,7 @@ class Dataset:
 def divide(parts: Parts, folder: Path, *, validation_fraction: float, seed: int) -> Dataset:
     """Training and validation images: the folder's own split, else a seeded and stratified one."""
     train, held_out = to_learn_from(parts.splits, folder)
-    _check_trainable(train, parts.classes, folder)
+    _check_trainable(train, parts, folder)
     notes = parts.notes
     if not held_out:
         chosen = stratified(train.labels, validation_fraction, seed)
@@ -154,15 +154,16 @@ def _unmeasured(train: Images, held_out: Images, classes: tuple[str, ...]) -> tu
     return (f"{len(names):,} of {len(learned):,} classes have no image to measure with: {told}",)
 
 
-def _check_trainable(train: Images, classes: tuple[str, ...], folder: Path) -> None:
+def _check_trainable(train: Images, parts: Parts, folder: Path) -> None:
     present = np.unique(train.labels)
     if len(present) < 2:
         raise DatasetError(
-            folder, f"has one class only ({classes[present[0]]}): there is nothing to tell apart"
+            folder, f"has one class only ({parts.classes[present[0]]}): there is nothing to tell apart"
         )
     shape = train.shape
     if min(shape.height, shape.width) < 8:
-        raise DatasetError(folder, f"has images of {shape}: they must be at least 8x8")
+        why = f"has images of {shape}: they must be at least 8x8"
+        raise DatasetError(folder, "; ".join((why, *parts.notes)))
 
 
 def relabel(parts: Parts, classes: tuple[str, ...], folder: Path) -> Parts:

@@ -55,7 +55,8 @@ def common_shape(shapes: list[ImageShape]) -> ImageShape:
     if len(sizes) == 1:
         height, width = sizes.pop()
     shrink = min(1.0, LARGEST_SIDE / max(height, width))
-    return ImageShape(max(s.channels for s in shapes), round(height * shrink), round(width * shrink))
+    height, width = (max(1, round(side * shrink)) for side in (height, width))
+    return ImageShape(max(s.channels for s in shapes), height, width)
 
 
 def _visible_folders(folder: Path) -> list[Path]:
@@ -135,6 +136,7 @@ def _load(listing: _Listing, shape: ImageShape) -> Images:
 def _notes(shapes: list[ImageShape], target: ImageShape, others: int) -> tuple[str, ...]:
     size = (target.height, target.width)
     changed = Counter((s.height, s.width) == size for s in shapes)[False]
-    resized = f"{changed:,} of {len(shapes):,} images were resized to {target.height}x{target.width}"
+    limit = f", for {LARGEST_SIDE} is the largest side" if max(size) == LARGEST_SIDE else ""
+    resized = f"{changed:,} of {len(shapes):,} images were resized to {target.height}x{target.width}{limit}"
     ignored = f"{others:,} files that are no images were ignored"
     return tuple(note for note, count in ((resized, changed), (ignored, others)) if count)

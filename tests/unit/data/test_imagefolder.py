@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaka.data.dataset import DatasetError, ImageShape
+from vaka.data.dataset import DatasetError, ImageShape, divide
 from vaka.data.imagefolder import common_shape, read
 
 
@@ -66,6 +66,17 @@ def test_other_sizes_are_resized_and_told(animals: Path) -> None:
 
 def test_huge_pictures_are_shrunk() -> None:
     assert common_shape([ImageShape(3, 3000, 4000)] * 2) == ImageShape(3, 168, 224)
+
+
+@pytest.mark.parametrize(("size", "left"), [((400, 8), "4x224"), ((4000, 8), "1x224")])
+def test_pictures_that_shrinking_leaves_too_low_are_told_so(
+    tmp_path: Path, size: tuple[int, int], left: str
+) -> None:
+    for name in ("a/1.png", "b/1.png"):
+        picture(tmp_path / name, size=size)
+    why = f"{left}x3: they must be at least 8x8; 2 of 2 images were resized to {left}, for 224 is the largest"
+    with pytest.raises(DatasetError, match=why):
+        divide(read(tmp_path), tmp_path, validation_fraction=0.1, seed=0)
 
 
 def test_a_turned_photo_is_put_upright(tmp_path: Path) -> None:
