@@ -29,6 +29,7 @@ _UNITS = {
 }
 _SAME = {"B": "D"}
 """The API has no business days: they are days."""
+_LATEST = np.datetime64("9999-12-31T23:59:59")
 
 
 class Input(msgspec.Struct):
@@ -139,15 +140,18 @@ def _kind(model: Forecasting) -> Kind:
 
 def _last(one: Input, model: Forecasting, where: str) -> str:
     """When the last value was: as it is said, or counted from the first."""
-    if one.timestamp or not one.start_timestamp:
-        return one.timestamp or ""
-    if len(one.series) < 2:
-        return one.start_timestamp
+    said, field = (one.timestamp, "timestamp") if one.timestamp else (one.start_timestamp, "start_timestamp")
+    if not said:
+        return ""
     try:
-        first = parse_times([one.start_timestamp])[0]
+        last = parse_times([said])[0]
     except ValueError as error:
-        raise BadRequest(f"{where}.start_timestamp: {error}") from None
-    return f"{model.following(first, len(one.series) - 1)[-1]}Z"
+        raise BadRequest(f"{where}.{field}: {error}") from None
+    if not one.timestamp and len(one.series) > 1:
+        last = model.following(last, len(one.series) - 1)[-1]
+    if last > _LATEST:
+        raise BadRequest(f"{where}.{field} is {said!r}: the last value's time must lie before the year 10000")
+    return f"{last}Z"
 
 
 def encode(asked: ForecastRequest, outputs: Arrays, model: Forecasting) -> bytes:

@@ -51,6 +51,13 @@ async def test_without_quantiles_there_is_the_mean_alone(client) -> None:
         ({"type": "multivariate_time_series"}, {}, "inputs[0].type is multivariate_time_series"),
         ({"frequency": "H"}, {}, "inputs[0].frequency is 'H': the model forecasts D"),
         ({"start_timestamp": "soon"}, {}, "inputs[0].start_timestamp: 'soon' is no time"),
+        ({"timestamp": "soon"}, {}, "inputs[0].timestamp: 'soon' is no time"),
+        ({"start_timestamp": "0001-01-01T00:00:00+14:00"}, {}, "inputs[0].start_timestamp: '0001-01-01T00"),
+        (
+            {"start_timestamp": "9999-12-30"},
+            {},
+            "inputs[0].start_timestamp is '9999-12-30': the last value's",
+        ),
         ({}, {"horizon": 4}, "options.horizon is 4: the model forecasts 1 to 3 steps"),
         ({}, {"horizon": 0}, "the body is not a forecast request: Expected `int` >= 1"),
         ({}, {"quantiles": [0.05]}, "options.quantiles has 0.05: the model knows 0.1 to 0.9"),

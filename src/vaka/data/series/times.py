@@ -55,9 +55,10 @@ def _mixed(text: str) -> Times:
 
 def _tried(texts: Sequence[str], form: str | None) -> Times | None:
     try:
-        return _array([_parsed(text, form) for text in texts])
+        found = [_parsed(text, form) for text in texts]
     except ValueError:
         return None
+    return _array(found)
 
 
 def _parsed(text: str, form: str | None) -> datetime:
@@ -70,5 +71,11 @@ def _parsed(text: str, form: str | None) -> datetime:
 
 
 def _array(times: Sequence[datetime]) -> Times:
-    naive = [t.astimezone(UTC).replace(tzinfo=None) if t.tzinfo else t for t in times]
-    return np.array(naive, "datetime64[s]")
+    return np.array([_utc(time) if time.tzinfo else time for time in times], "datetime64[s]")
+
+
+def _utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        raise ValueError(f"'{time.isoformat()}' is not within the years 1 to 9999 in UTC") from None

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,12 @@ def test_common_ways_to_write_a_day_are_read(text: str) -> None:
 
 def test_time_zones_are_converted() -> None:
     assert parse_times(["2019-03-01T01:00:00+02:00"])[0] == np.datetime64("2019-02-28T23:00")
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-02:00"])
+def test_times_outside_of_the_calendar_in_utc_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"'{re.escape(text)}' is not within the years 1 to 9999 in UTC"):
+        parse_times([text])
 
 
 def test_what_may_be_day_or_month_is_refused_until_one_is_impossible() -> None:
