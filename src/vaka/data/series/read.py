@@ -101,7 +101,12 @@ def _times(columns: Columns, options: SeriesOptions) -> tuple[str, Times]:
 def _parsed(column: list[Any], form: str | None) -> Times:
     if None in column:
         raise ValueError(f"row {column.index(None) + 2} has no time")
-    return parse_times([value if isinstance(value, str) else str(value) for value in column], form)
+    try:
+        return parse_times([value if isinstance(value, str) else str(value) for value in column], form)
+    except ValueError as error:
+        if form:
+            raise
+        raise ValueError(f"{error}: give timeFormat, as for strptime") from None
 
 
 def _is_number(value: Any) -> bool:

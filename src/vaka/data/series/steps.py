@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from vaka.api.architectures.lstm import SeriesOptions
 from vaka.data.dataset import DatasetError
 from vaka.data.series.frequency import NAMES, Days, Frequency, Times
-from vaka.data.series.times import parse_times
+from vaka.data.series.times import parse_time
 
 LEAST = 16
 """Fewer values are no series to learn from or to measure with."""
@@ -33,10 +33,10 @@ def between(raw: Raw, options: SeriesOptions, file: Path) -> Raw:
     chosen = np.ones(len(raw.times), bool)
     try:
         if options.start:
-            chosen &= raw.times >= parse_times([options.start])[0]
+            chosen &= raw.times >= parse_time(options.start)
         if options.end:
             whole = np.timedelta64(86399 if len(options.end) <= len("2018-12-31") else 0, "s")
-            chosen &= raw.times <= parse_times([options.end])[0] + whole
+            chosen &= raw.times <= parse_time(options.end) + whole
     except ValueError as error:
         raise DatasetError(file, f"start or end: {error}") from error
     if chosen.sum() < LEAST:

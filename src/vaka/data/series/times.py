@@ -39,10 +39,19 @@ def parse_times(texts: Sequence[str], form: str | None = None) -> Times:
     for pair in _EITHER:
         both = [times for form in pair if (times := _tried(texts, form)) is not None]
         if len(both) == 2 and (both[0] != both[1]).any():
-            raise ValueError(f"{texts[0]!r} may be {' or '.join(pair)}: say which in timeFormat")
+            raise ValueError(f"{texts[0]!r} may be {' or '.join(pair)}")
         if both:
             return both[0]
     return np.concatenate([_mixed(text) for text in texts])
+
+
+def parse_time(text: str) -> np.datetime64:
+    """The UTC time of a single text; ValueError says how to write it."""
+    try:
+        found: np.datetime64 = parse_times([text])[0]
+    except ValueError as error:
+        raise ValueError(f"{error}: write YYYY-MM-DD, with a time as in 2019-01-31T12:30") from None
+    return found
 
 
 def _mixed(text: str) -> Times:
@@ -50,7 +59,7 @@ def _mixed(text: str) -> Times:
     for form in (None, *_FORMATS):
         if (found := _tried([text], form)) is not None:
             return found
-    raise ValueError(f"{text!r} is no time in ISO 8601: give timeFormat, as for strptime")
+    raise ValueError(f"{text!r} is no time in ISO 8601")
 
 
 def _tried(texts: Sequence[str], form: str | None) -> Times | None:

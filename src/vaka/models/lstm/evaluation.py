@@ -16,7 +16,7 @@ from vaka.data.archive import SUFFIXES, unpack
 from vaka.data.dataset import DatasetError
 from vaka.data.series import Series
 from vaka.data.series import read as read_series
-from vaka.data.series.times import parse_times
+from vaka.data.series.times import parse_time
 from vaka.models.architecture import Evaluation, Inputs, Metrics, Published
 from vaka.models.lstm.rolling import Known, inputs_at, roll
 from vaka.models.lstm.windows import Windows, spread_out
@@ -107,7 +107,7 @@ def _begin(series: Series, manifest: Manifest, start: str | None, source: Path) 
     """Place of the first value that is forecast."""
     if start is not None:
         try:
-            return int(np.searchsorted(series.times, parse_times([start])[0]))
+            return int(np.searchsorted(series.times, parse_time(start)))
         except ValueError as error:
             raise DatasetError(source, f"start: {error}") from error
     learned = np.datetime64(manifest.options["learnedUntil"])

@@ -10,7 +10,7 @@ from vaka.artifacts.errors import BadInput
 from vaka.artifacts.manifest import Manifest, Signature, Tensor
 from vaka.artifacts.tensors import Array, from_json
 from vaka.data.series.frequency import Frequency, Times, days_of
-from vaka.data.series.times import parse_times
+from vaka.data.series.times import parse_time
 from vaka.models.lstm.rolling import FUTURE, MEAN, PAST, QUANTILES
 from vaka.models.pipeline import Arrays, Pipeline
 
@@ -93,7 +93,7 @@ class Forecasting(Pipeline):
         if not timestamp:
             return [""] * self.horizon
         try:
-            last = parse_times([timestamp])[0]
+            last = parse_time(timestamp)
         except ValueError as error:
             raise BadInput(f"{where}: {error}") from None
         return [f"{time}Z" for time in self.following(last, self.horizon)]

@@ -107,7 +107,9 @@ def test_a_part_of_the_table_can_be_chosen(tmp_path: Path) -> None:
         (table(DAYS) + "2024-02-01\n", {}, "row 32 has 1 fields, the header 2"),
         (table(DAYS), {"frequency": "M"}, "several values within one month: give a finer frequency"),
         (table(DAYS), {"frequency": "15T"}, "lacks .* of .* steps of one 15 minutes"),
-        (table(DAYS), {"end": "soon"}, "start or end: 'soon' is no time"),
+        (table(DAYS), {"end": "soon"}, "start or end: 'soon' is no time.*: write YYYY-MM-DD"),
+        (table(["1/2/2024"] * 16), {}, "'1/2/2024' may be .*: give timeFormat, as for strptime"),
+        (table(DAYS), {"time_format": "%d.%m.%Y"}, "date: .* does not match format '%d.%m.%Y'$"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, options: dict[str, Any], told: str) -> None:

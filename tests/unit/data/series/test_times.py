@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from vaka.data.series.times import parse_times
+from vaka.data.series.times import parse_time, parse_times
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_times_outside_of_the_calendar_in_utc_are_refused(text: str) -> None:
 
 
 def test_what_may_be_day_or_month_is_refused_until_one_is_impossible() -> None:
-    with pytest.raises(ValueError, match=r"'1/2/2019' may be %m/%d/%Y or %d/%m/%Y: say which in timeFormat"):
+    with pytest.raises(ValueError, match=r"'1/2/2019' may be %m/%d/%Y or %d/%m/%Y"):
         parse_times(["1/2/2019", "2/3/2019"])
     assert parse_times(["1/2/2019", "1/31/2019"])[0] == np.datetime64("2019-01-02")
     assert parse_times(["1/2/2019"], "%d/%m/%Y")[0] == np.datetime64("2019-02-01")
@@ -37,5 +37,12 @@ def test_tables_that_change_their_way_of_writing_are_read() -> None:
 
 
 def test_what_is_no_time_is_named() -> None:
-    with pytest.raises(ValueError, match="'yesterday' is no time in ISO 8601: give timeFormat"):
+    with pytest.raises(ValueError, match="'yesterday' is no time in ISO 8601"):
         parse_times(["2019-03-01", "yesterday"])
+
+
+@pytest.mark.parametrize("text", ["yesterday", "1/2/2019"])
+def test_whoever_gives_one_time_is_told_how_to_write_it(text: str) -> None:
+    with pytest.raises(ValueError, match=f"'{text}' .*: write YYYY-MM-DD") as caught:
+        parse_time(text)
+    assert "timeFormat" not in str(caught.value)
