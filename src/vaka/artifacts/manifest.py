@@ -96,6 +96,8 @@ class Manifest(msgspec.Struct, rename="camel", kw_only=True, frozen=True, omit_d
     metrics: dict[str, float] = {}
     details: dict[str, Any] = {}
     """Measures that are no single numbers, such as a confusion matrix."""
+    notes: list[str] = []
+    """What a person should know of the data that it learned from, such as what was changed in them."""
     hyperparameters: dict[str, Any] = {}
     provenance: dict[str, str] = {}
     files: dict[str, File]

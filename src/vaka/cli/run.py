@@ -6,7 +6,9 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -20,6 +22,7 @@ from vaka.api.inferenceservice import InferenceService
 from vaka.api.run import Run
 from vaka.api.search import trial_folder, trial_name
 from vaka.api.trainingjob import CUSTOM, TrainingJob, TrainingJobSpec, settings
+from vaka.artifacts.manifest import MANIFEST, Manifest
 from vaka.cli.documents import Document, name_of, override, parse, read_documents
 from vaka.cli.errors import UserError
 from vaka.search.space import space_of
@@ -183,16 +186,25 @@ def summary(plan: Plan, model: PublishedModel) -> str:
     place = _place(model.uri)
     metrics = "  ".join(f"{m.name} {float(m.value):.5g}" for m in model.metrics)
     quoted = shlex.quote(place)
+    notes = "".join(f"\n  data     {note}" for note in _notes(model.uri))
     return f"""
 {plan.run.name} is trained.
   metrics  {metrics}
   model    {place}
-  digest   {model.digest}
+  digest   {model.digest}{notes}
 
 Next:
   vaka evaluate --model {quoted} --data {shlex.quote(plan.run.spec.dataset.storage_uri)} --json
   vaka serve --model {quoted} --name {plan.service} --http-port {HTTP_PORT}
   vaka predict --model {quoted} INPUT    # a picture, a .json file, or - for JSON on standard input"""
+
+
+def _notes(uri: str) -> list[str]:
+    """What the manifest says of the data; that it cannot be fetched is no reason to hide the rest."""
+    with tempfile.TemporaryDirectory(prefix="vaka-run-") as folder, suppress(storage.StorageError):
+        file = storage.fetch(f"{uri}/{MANIFEST}", Path(folder) / "fetched")
+        return msgspec.json.decode(file.read_bytes(), type=Manifest).notes
+    return []
 
 
 def _place(uri: str) -> str:

@@ -93,6 +93,10 @@ class Learner(Protocol):
     measure: Measure
     """Of what `validate` finds, the number that decides which epoch is best."""
 
+    @property
+    def data(self) -> Data:
+        """What it learns from."""
+
     def loss(self, step: int, piece: int = 0) -> Tensor:
         """The loss (a scalar) on a piece of this step's batch: what it adds to the mean over the whole batch.
 

@@ -70,10 +70,12 @@ def learning(history: History, measure: str, steps_per_epoch: int) -> Section:
 
 
 def facts(manifest: Manifest) -> list[Section]:
-    """What the model takes and gives, how it was trained, and where it comes from."""
+    """What is to be known of its data, what it takes and gives, how it was trained, where it comes from."""
+    notes = [Section(title="Data", text=f"{'; '.join(manifest.notes)}.")] if manifest.notes else []
     tensors = [_row("input", t) for t in manifest.signature.inputs]
     tensors += [_row("output", t) for t in manifest.signature.outputs]
     return [
+        *notes,
         Section(title="Signature", table=Table(columns=["", "name", "datatype", "shape"], rows=tensors)),
         Section(title="Hyper-parameters", table=_pairs(manifest.hyperparameters)),
         Section(title="Provenance", table=_pairs(manifest.provenance)),

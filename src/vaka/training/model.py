@@ -54,6 +54,7 @@ def write_model(
         options=dict(graph.options),
         metrics=metrics,
         details=card.details,
+        notes=list(learner.data.notes),
         hyperparameters=msgspec.to_builtins(hyper),
         provenance=provenance(run, hyper.seed),
         files={},

@@ -56,6 +56,7 @@ def test_a_file_is_trained_and_its_model_evaluated(here: Path, capsys: pytest.Ca
     assert manifest["hyperparameters"]["epochs"] == 3
     assert f"vaka serve --model {here}/m --name tell-shades" in out
     assert "digest   sha256:" in out
+    assert out.count("data     no test split: 4 of 40 images are held out for validation") == 1
     assert "shades" in progress
 
     assert main(["evaluate", "--model", "m", "--data", "vaka-volumes/claim/shades", "--json"]) == 0

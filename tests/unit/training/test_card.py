@@ -51,8 +51,16 @@ def page_of(folder: Path, described: Manifest, *sections: Section) -> Page:
 
 def test_the_page_holds_all_of_it_and_asks_for_nothing_else(tmp_path: Path) -> None:
     table = Table(columns=["class", "recall"], rows=[["zebra", 0.5]])
-    page = page_of(tmp_path, manifest(), Section(title="Classes", table=table))
-    assert {"zebras", "0.98765", "any x 3 x 8 x 8", "zebra", "0.5"} <= set(page.words)
+    notes = ["2 rows were left out", "1 picture was resized"]
+    page = page_of(tmp_path, manifest(notes=notes), Section(title="Classes", table=table))
+    assert {
+        "zebras",
+        "2 rows were left out; 1 picture was resized.",
+        "0.98765",
+        "any x 3 x 8 x 8",
+        "zebra",
+        "0.5",
+    } <= set(page.words)
     (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
     assert str(image["src"]).startswith("data:image/png;base64,")
     assert not {"script", "link", "a", "iframe"} & {tag for tag, _ in page.tags}

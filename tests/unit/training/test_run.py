@@ -47,6 +47,7 @@ def test_a_run_publishes_a_model_that_says_where_it_comes_from(
     assert manifest.metrics["accuracy"] > 0.8
     assert manifest.hyperparameters["seed"] == 7
     assert manifest.provenance["uid"] == "1-2"
+    assert manifest.notes == ["no test split: 6 of 64 images are held out for validation"]
     assert {"accuracy", "loss", "samplesPerSecond", "trainSeconds"} <= manifest.metrics.keys()
     assert manifest.details["perClassAccuracy"].keys() == {"0", "1"}
     assert {"card.html", "card/learning.png", "card/predictions.png"} <= manifest.files.keys()
