@@ -59,9 +59,16 @@ def _parquet(file: Path) -> Columns:
         raise DatasetError(file, "needs pyarrow to be read: pip install pyarrow, or give CSV") from error
     try:
         table = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
+        return {name: _coarse(table[name], pa).to_pylist() for name in table.column_names}
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DatasetError(file, f"cannot be read as Parquet: {error}") from error
-    return {name: table[name].to_pylist() for name in table.column_names}
+
+
+def _coarse(column: Any, pa: Any) -> Any:
+    """Times to the microsecond: Python's have no more digits, and a series needs seconds."""
+    if not pa.types.is_timestamp(column.type):
+        return column
+    return column.cast(pa.timestamp("us", column.type.tz), safe=False)
 
 
 def numbers(values: Sequence[Any], name: str, file: Path) -> NDArray[np.float64]:

@@ -90,6 +90,15 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
     assert (str(series.frequency), series.values[-1, 0]) == ("D", 29)
 
 
+def test_parquet_may_have_times_to_the_nanosecond(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    days = np.arange("2024-01-01", "2024-01-31", dtype="datetime64[D]").astype("datetime64[ns]")
+    table = pa.table({"when": days + np.timedelta64(1, "ns"), "price": np.arange(30.0)})
+    pq.write_table(table, tmp_path / "prices.parquet")
+    series = read(tmp_path, SeriesOptions())
+    assert (str(series.frequency), str(series.times[0])) == ("D", "2024-01-01T00:00:00")
+
+
 def test_a_part_of_the_table_can_be_chosen(tmp_path: Path) -> None:
     series = load(tmp_path, table(DAYS), start="2024-01-03", end="2024-01-20")
     assert (str(series.times[0])[:10], str(series.times[-1])[:10]) == ("2024-01-03", "2024-01-20")
