@@ -30,7 +30,7 @@ def evaluate(predict: Predict, model: Published, source: Path, options: Evaluati
     """Rolling origins from `start` on, or else over all that the model has not learned from."""
     manifest = model.manifest
     known = Known.of(manifest.options)
-    horizon = options.horizon or known.horizon
+    horizon = known.horizon if options.horizon is None else options.horizon
     if not 1 <= horizon <= known.horizon:
         raise DatasetError(source, f"horizon is {horizon}: the model forecasts 1 to {known.horizon} steps")
     series = series_for(manifest, source, options.options, options.format, options.scratch)

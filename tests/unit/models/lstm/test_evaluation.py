@@ -63,6 +63,7 @@ def test_the_only_column_needs_no_name(published, make, tmp_path) -> None:
     ("asked", "told"),
     [
         ({"horizon": 5}, "horizon is 5: the model forecasts 1 to 4 steps"),
+        ({"horizon": 0}, "horizon is 0"),
         ({"horizon": -1}, "horizon is -1"),
         ({"start": "2099-01-01"}, "has 0 values from .* on, and 32 must lie before"),
         ({"start": "later"}, "start: 'later' is no time"),
