@@ -34,7 +34,7 @@ def evaluate(predict: Predict, model: Published, source: Path, options: Evaluati
     if not 1 <= horizon <= known.horizon:
         raise DatasetError(source, f"horizon is {horizon}: the model forecasts 1 to {known.horizon} steps")
     series = series_for(manifest, source, options.options, options.format, options.scratch)
-    begin = _begin(series, manifest, options.start, source)
+    begin, notes = _begin(series, manifest, options.start, source)
     if len(series) - max(begin, known.context) < horizon:
         told = f"has {len(series) - begin:,} values from {series.times[min(begin, len(series) - 1)]} on"
         raise DatasetError(
@@ -55,7 +55,7 @@ def evaluate(predict: Predict, model: Published, source: Path, options: Evaluati
         },
         "count": len(rolled.origins),
         "samplesPerSecond": len(rolled.origins) / seconds,
-        "notes": list(series.notes),
+        "notes": [*series.notes, *notes],
     }
 
 
@@ -66,7 +66,7 @@ def calibration(
     manifest, known = model.manifest, Known.of(model.manifest.options)
     own = msgspec.convert(spec.options, SeriesOptions)
     series = series_for(manifest, source, own, spec.format, scratch)
-    begin = _begin(series, manifest, None, source)
+    begin, _ = _begin(series, manifest, None, source)
     windows = Windows(series=series, context=known.context, horizon=known.horizon)
     chosen = spread_out(windows.origins(0, max(begin, known.context + known.horizon)), SAMPLES)
     samples: list[Inputs] = [inputs_at(windows, chosen[i : i + 1]) for i in range(len(chosen))]
@@ -103,13 +103,19 @@ def unpacked(source: Path, scratch: Path) -> Path:
     return unpack(source, scratch) if source.name.lower().endswith(SUFFIXES) else source
 
 
-def _begin(series: Series, manifest: Manifest, start: str | None, source: Path) -> int:
-    """Place of the first value that is forecast."""
+def _begin(
+    series: Series, manifest: Manifest, start: str | None, source: Path
+) -> tuple[int, tuple[str, ...]]:
+    """Place of the first value that is forecast, and what a person should know of it."""
     if start is not None:
         try:
-            return int(np.searchsorted(series.times, parse_time(start)))
+            return int(np.searchsorted(series.times, parse_time(start))), ()
         except ValueError as error:
             raise DatasetError(source, f"start: {error}") from error
-    learned = np.datetime64(manifest.options["learnedUntil"])
+    learned, horizon = np.datetime64(manifest.options["learnedUntil"]), manifest.options["horizon"]
     after = int(np.searchsorted(series.times, learned, side="right"))
-    return after if len(series) - after >= manifest.options["horizon"] else 0
+    new = len(series) - after
+    if new >= horizon:
+        return after, ()
+    told = f"{new:,} values are after {learned}, up to which the model learned, and {horizon} are forecast"
+    return 0, (f"{told} at once: all of the series is measured, which it may have learned from",)

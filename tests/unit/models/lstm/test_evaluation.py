@@ -37,6 +37,17 @@ def test_by_itself_it_measures_what_was_not_learned_from(published, prices, tmp_
     assert found["step1"]["mae"] < found["step4"]["mae"]
 
 
+def test_where_too_little_is_new_all_is_measured_and_told(published, prices, tmp_path) -> None:
+    lines = prices.read_text().splitlines()
+    old = [line for line in lines if line[:10] <= published.manifest.options["learnedUntil"][:10]]
+    (tmp_path / "old.csv").write_text("\n".join([lines[0], *old]))
+    found = measured(published, tmp_path / "old.csv", tmp_path)
+    assert found["start"] < published.manifest.options["learnedUntil"]
+    assert found["notes"][-1].startswith("0 values are after 2001-")
+    assert "all of the series is measured" in found["notes"][-1]
+    assert len(measured(published, prices, tmp_path)["notes"]) == 1
+
+
 def test_horizon_and_start_are_as_asked(published, prices, tmp_path) -> None:
     found = measured(published, prices, tmp_path, horizon=2, start="2001-10-01")
     assert (found["horizon"], found["start"][:10]) == (2, "2001-10-01")
