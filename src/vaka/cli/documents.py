@@ -23,11 +23,20 @@ _R = TypeVar("_R", bound=Resource)
 Document = dict[str, Any]
 
 
+class Loader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: what looks like a date is text."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def read_documents(file: Path) -> list[Document]:
     """All YAML documents of the file that are of a kind of Vaka's; UserError where one is not YAML."""
     try:
-        documents = [d for d in yaml.safe_load_all(file.read_text()) if d is not None]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        documents = [d for d in yaml.load_all(file.read_text(), Loader) if d is not None]
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     for document in documents:
         if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
@@ -47,8 +56,8 @@ def override(document: Document, setting: str) -> None:
     if not isinstance(place, dict):
         raise UserError(f"--set {setting}: {'.'.join(parents)} is no object that has fields")
     try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        place[last] = yaml.load(text, Loader)
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"--set {setting}: {text!r} is not YAML") from error
 
 

@@ -13,6 +13,7 @@ from vaka import storage
 from vaka.api.architectures import ALL_FORMATS, AUTO, check_format, options
 from vaka.artifacts.read import graph_of, open_model
 from vaka.artifacts.runtime import predictor
+from vaka.cli.documents import Loader
 from vaka.cli.errors import UserError
 from vaka.models.architecture import Evaluation, Published
 
@@ -56,7 +57,7 @@ def dataset_options(architecture: str, arguments: argparse.Namespace) -> Any:
     given = dict(option.partition("=")[::2] for option in arguments.option)
     try:
         check_format(architecture, arguments.format, field="--format")
-        values = {name: yaml.safe_load(value) for name, value in given.items()}
+        values = {name: yaml.load(value, Loader) for name, value in given.items()}
         return options(architecture, values, field="--option")
     except (ValueError, yaml.YAMLError) as error:
         raise UserError(str(error)) from error

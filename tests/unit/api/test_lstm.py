@@ -1,12 +1,6 @@
-import datetime
-
 import pytest
 
 from vaka.api.architectures import hyperparameters, options
-
-
-def test_dates_of_yaml_are_texts() -> None:
-    assert options("lstm", {"end": datetime.date(2018, 12, 31)}).end == "2018-12-31"
 
 
 def test_what_is_wrong_with_a_series_names_field_and_value() -> None:

@@ -67,6 +67,14 @@ def test_a_field_is_set_by_its_path() -> None:
     assert parsed.spec.dataset.storage_uri == "file:///tmp/a=b"
 
 
+def test_dates_are_texts_as_in_kubernetes(tmp_path: Path) -> None:
+    document = job()
+    override(document, "spec.dataset.options.holidays=[2022-02-28, 2022-02-30]")
+    assert document["spec"]["dataset"]["options"] == {"holidays": ["2022-02-28", "2022-02-30"]}
+    (tmp_path / "a.yaml").write_text("kind: TrainingJob\nend: 2022-02-30\n")
+    assert read_documents(tmp_path / "a.yaml")[0]["end"] == "2022-02-30"
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -75,6 +83,7 @@ def test_a_field_is_set_by_its_path() -> None:
         ("spec..a=3", "give PATH=VALUE"),
         ("spec.dataset.storageUri.x=3", "spec.dataset.storageUri is no object"),
         ("spec.model={", "'{' is not YAML"),
+        ("spec.model=!!timestamp 2022-02-30", "'!!timestamp 2022-02-30' is not YAML"),
     ],
 )
 def test_a_setting_that_cannot_be_made_says_why(setting: str, message: str) -> None:

@@ -57,7 +57,7 @@ def _parsed(architecture: str, kind: type[T], given: dict[str, Any], field: str)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none'}"
         raise ValueError(f"{field}.{name} is unknown to {architecture}: {hint}")
     try:
-        return msgspec.convert(msgspec.to_builtins(given), kind)  # YAML makes dates of what is meant as text
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
         name = where.rstrip("`")
