@@ -58,10 +58,10 @@ class SeriesOptions(msgspec.Struct, rename="camel", kw_only=True, frozen=True, f
     """Default: as the times show."""
     season: Annotated[int, Meta(ge=0, le=2048)] | None = None
     """Steps after which things repeat, 0 for none; default: found in the data."""
-    gaps: Literal["auto", "fill", "skip", "refuse"] = "auto"
-    """Missing times: filled with the value before, or left out; auto: left out of business days only."""
-    duplicates: Literal["last", "first", "mean", "refuse"] = "last"
-    """Which value counts where a time stands twice."""
+    gaps: Literal["auto", "fill", "skip", "refuse"] | None = None
+    """Missing times: filled with the value before, or left out; auto, the default: of business days only."""
+    duplicates: Literal["last", "first", "mean", "refuse"] | None = None
+    """Which value counts where a time stands twice; default: last."""
     holidays: list[str] = []
     """Dates (YYYY-MM-DD) that are no business days: no forecast is for them."""
     start: str | None = None

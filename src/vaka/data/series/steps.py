@@ -53,7 +53,9 @@ def tidy(raw: Raw, options: SeriesOptions, file: Path) -> tuple[Raw, Notes]:
         notes.append("rows were not in order of time: they were sorted")
     raw, twice = _once(raw, options, file)
     if twice:
-        notes.append(f"{twice:,} times stood more than once: the {options.duplicates} value was kept")
+        notes.append(
+            f"{twice:,} times stood more than once: the {options.duplicates or 'last'} value was kept"
+        )
     empty = np.asarray(np.isnan(raw.values[:, : raw.targets]).any(1))
     if empty.any():
         notes.append(f"{empty.sum():,} rows without a value were left out")
@@ -113,7 +115,7 @@ def regular(
     if options.gaps == "refuse":
         after = raw.times[np.argmax(np.diff(numbers) > 1)]
         raise DatasetError(file, f"has a gap after {after}, and gaps is refuse")
-    if options.gaps == "skip" or (options.gaps == "auto" and frequency.unit == "B"):
+    if options.gaps == "skip" or (options.gaps in (None, "auto") and frequency.unit == "B"):
         kind = "holidays" if frequency.unit == "B" else "gaps"
         return raw, [*notes, f"{gaps:,} steps without a value ({kind}) are left out as if they were not"]
     if gaps > len(numbers):

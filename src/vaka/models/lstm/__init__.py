@@ -21,10 +21,9 @@ def read(source: Path, spec: DatasetSpec, scratch: Path) -> SeriesData:
     series = read_series(unpacked(source, scratch), said, spec.format)
     return SeriesData(
         series=series,
-        season=said.season,
+        options=said,
         source=source,
         validation_fraction=spec.validation_fraction,
-        test_fraction=said.test_fraction,
     )
 
 

@@ -74,7 +74,7 @@ def calibration(
 
 
 def series_for(manifest: Manifest, source: Path, options: SeriesOptions, form: str, scratch: Path) -> Series:
-    """A series with the model's columns and frequency, where nothing else is said of them."""
+    """A series with the model's columns and frequency, read as its own, where nothing else is said."""
     said = manifest.options
     own = msgspec.structs.replace(
         options,
@@ -83,6 +83,10 @@ def series_for(manifest: Manifest, source: Path, options: SeriesOptions, form: s
         known=options.known or said["known"],
         frequency=options.frequency or said["frequency"],
         holidays=options.holidays or said["holidays"],
+        time_column=options.time_column or said.get("timeColumn"),  # manifests did not always have these
+        time_format=options.time_format or said.get("timeFormat"),
+        gaps=options.gaps or said.get("gaps"),
+        duplicates=options.duplicates or said.get("duplicates"),
     )
     table = unpacked(source, scratch)
     try:

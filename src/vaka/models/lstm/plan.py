@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vaka.api.architectures.lstm import LSTM
+from vaka.api.architectures.lstm import LSTM, SeriesOptions
 from vaka.data.dataset import DatasetError
 from vaka.data.series import Series
 from vaka.models.lstm.centre import Centre, choose, find_season
@@ -26,10 +26,9 @@ class SeriesData:
     """A series, and what its specification says of it."""
 
     series: Series
-    season: int | None
+    options: SeriesOptions
     source: Path
     validation_fraction: float
-    test_fraction: float
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -64,14 +63,14 @@ class Plan:
 def plan(data: SeriesData, hyper: LSTM) -> Plan:
     """By the training and validation parts of the series; DatasetError where it is too short."""
     series = data.series
-    split = Split.of(len(series), data.validation_fraction, data.test_fraction, hyper.horizon)
+    split = Split.of(len(series), data.validation_fraction, data.options.test_fraction, hyper.horizon)
     values = series.values[:, : len(series.targets)]
     earlier = values[: split.validation]
     still = (earlier == earlier[0]).all(0)
     if still.any():
         name = series.targets[int(np.argmax(still))]
         raise DatasetError(data.source, f"{name} never changes: there is nothing to forecast")
-    season = data.season
+    season = data.options.season
     if season is None:
         season = find_season(earlier[:, 0], series.frequency.seasons, hyper.horizon)
     context = hyper.context or usual_context(season, hyper.horizon, split.train)

@@ -156,7 +156,7 @@ class SeriesLearner:
         return gate, best**heard * optimism
 
     def _options(self) -> dict[str, object]:
-        series, plan_, shape = self.data.series, self.plan, self.shape
+        series, said, plan_, shape = self.data.series, self.data.options, self.plan, self.shape
         target_values = series.values[: self.plan.split.validation, : shape.targets]
         return {
             "context": shape.context,
@@ -164,6 +164,10 @@ class SeriesLearner:
             "quantiles": list(shape.quantiles),
             "frequency": str(series.frequency),
             "holidays": [str(day) for day in series.holidays],
+            "timeColumn": said.time_column,
+            "timeFormat": said.time_format,
+            "gaps": said.gaps,
+            "duplicates": said.duplicates,
             "season": plan_.season,
             "targets": list(series.targets),
             "observed": list(series.observed),

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from vaka.api.architectures.lstm import LSTM
+from vaka.api.architectures.lstm import LSTM, SeriesOptions
 from vaka.api.run import Run
 from vaka.artifacts.read import open_model
 from vaka.data.series import Series
@@ -62,10 +62,9 @@ def series_of(values: np.ndarray, frequency: str = "B", *, observed: int = 0, kn
 def data_of(series: Series, *, validation: float = 0.2, test: float = 0.2) -> SeriesData:
     return SeriesData(
         series=series,
-        season=None,
+        options=SeriesOptions(test_fraction=test),
         source=Path("prices.csv"),
         validation_fraction=validation,
-        test_fraction=test,
     )
 
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from vaka.api.architectures.lstm import SeriesOptions
 from vaka.api.dataset import DatasetSpec
@@ -68,6 +69,19 @@ def test_the_only_column_needs_no_name(published, make, tmp_path) -> None:
     file = make.csv(tmp_path / "oil.csv", make.series(make.walk(300, 3)))
     file.write_text(file.read_text().replace("t0", "brent"))
     assert measured(published, file, tmp_path)["maeRatio"] == 1
+
+
+def test_a_series_is_read_as_that_of_the_training(published, prices, tmp_path) -> None:
+    header, *rows = prices.read_text().splitlines()
+    turned = [f"19990201,{row[:4]}{row[8:10]}{row[5:7]},{row[11:]}" for row in rows]
+    (tmp_path / "turned.csv").write_text("\n".join([f"seen,{header}", *turned, turned[-1]]))
+    own = {"timeColumn": "time", "timeFormat": "%Y%d%m", "duplicates": "refuse"}
+    manifest = structs.replace(published.manifest, options=published.manifest.options | own)
+    model = Published(published.folder, manifest)
+    with pytest.raises(DatasetError, match="more than once, and duplicates is refuse"):
+        measured(model, tmp_path / "turned.csv", tmp_path)
+    found = measured(model, tmp_path / "turned.csv", tmp_path, options=SeriesOptions(duplicates="last"))
+    assert found["mae"] == pytest.approx(published.manifest.metrics["mae"])
 
 
 @pytest.mark.parametrize(

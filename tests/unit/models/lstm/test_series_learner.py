@@ -1,5 +1,6 @@
 """A training run is decided by its seed; what it publishes keeps the last value where nothing beats it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from vaka.api.architectures.lstm import SeriesOptions
 from vaka.artifacts.runtime import Predict, predictor
 from vaka.data.dataset import DatasetError
 from vaka.models.architecture import Part
@@ -128,6 +130,15 @@ def test_a_single_window_of_validation_says_little_of_the_intervals(make) -> Non
     one = SeriesLearner(data, make.settings(horizon=12, context=None), "cpu")
     spread = one.graph(one.network).module.spread / one.plan.centres[0].optimism
     assert (spread - 1).abs().max() < 0.01
+
+
+def test_the_model_keeps_how_its_series_was_read(make) -> None:
+    options = SeriesOptions(time_column="day", time_format="%d.%m.%Y", gaps="skip", duplicates="mean")
+    data = replace(make.data(make.series(make.walk())), options=options)
+    one = SeriesLearner(data, make.settings(), "cpu")
+    kept = one.graph(one.network).options
+    assert [kept[name] for name in ("timeColumn", "timeFormat")] == ["day", "%d.%m.%Y"]
+    assert [kept[name] for name in ("gaps", "duplicates")] == ["skip", "mean"]
 
 
 def test_several_targets_and_covariates_go_into_one_graph(make, tmp_path: Path) -> None:
