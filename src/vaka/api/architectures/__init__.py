@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from vaka.api.architectures.base import Hyperparameters, Measure
 
@@ -60,5 +61,17 @@ def _parsed(architecture: str, kind: type[T], given: dict[str, Any], field: str)
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
-        name = where.rstrip("`")
-        raise ValueError(f"{field}.{name} is {given.get(name)!r}: {what.lower()}") from error
+        name = where.rstrip("`").partition("[")[0]
+        told = f"{what[:1].lower()}{what[1:]}{_allowed(kind, name)}"
+        raise ValueError(f"{field}.{name} is {given.get(name)!r}: {told}") from error
+
+
+def _allowed(kind: type[msgspec.Struct], name: str) -> str:
+    """The words that a field may be, if they are few: to be appended."""
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    found = [field.type for field in info.fields if field.encode_name == name]
+    for one in chain.from_iterable(getattr(part, "types", [part]) for part in found):
+        if isinstance(one, inspect.LiteralType):
+            return f": known are {', '.join(map(str, one.values))}"
+    return ""
