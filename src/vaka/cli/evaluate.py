@@ -16,6 +16,7 @@ from vaka.artifacts.runtime import predictor
 from vaka.cli.documents import Loader
 from vaka.cli.errors import UserError
 from vaka.models.architecture import Evaluation, Published
+from vaka.models.pipeline import pipeline
 
 BARE = "onnx"
 
@@ -73,6 +74,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
             raise UserError(
                 f"{model} is a bare ONNX file: only a model folder says what its task and labels are"
             )
+        check_applies(arguments, manifest.task, forecasts=pipeline(manifest, model).forecasts)
         source = data_at(arguments.data, scratch)
         asked = Evaluation(
             format=arguments.format,
@@ -87,6 +89,18 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         print(note, file=sys.stderr)
     print(json.dumps(result) if arguments.json else readable(result))
     return 0
+
+
+def check_applies(arguments: argparse.Namespace, task: str, *, forecasts: bool) -> None:
+    """UserError where an option is for models of another kind."""
+    if forecasts and arguments.split != "auto":
+        told = "a series has no splits: give --start, the time from which on it is forecast"
+        raise UserError(f"--split is {arguments.split}: {told}")
+    for name, value in (("horizon", arguments.horizon), ("start", arguments.start)):
+        if not forecasts and value is not None:
+            raise UserError(
+                f"--{name} is {value}: it is for forecasts of series, and this model's task is {task}"
+            )
 
 
 def evaluate(model: Published, source: Path, asked: Evaluation) -> dict[str, Any]:

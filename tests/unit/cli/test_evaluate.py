@@ -81,6 +81,12 @@ def test_people_read_one_measure_a_line(
         ({"--format": "csv"}, "--format is 'csv': cnn reads auto, idx, imagefolder"),
         ({"--option": "time=ds"}, "--option.time is unknown to cnn: known are none"),
         ({"--split": "train"}, "has no train split: it has test"),
+        (
+            {"--horizon": "3"},
+            "--horizon is 3: it is for forecasts of series, and this model's task is image-cl",
+        ),
+        ({"--start": "foo"}, "--start is foo: it is for forecasts of series"),
+        ({"--model": "prices", "--split": "train"}, "--split is train: a series has no splits: give --start"),
         ({"--data": "pkg://cats"}, "cats"),
     ],
 )
@@ -95,6 +101,7 @@ def test_what_does_not_fit_is_one_line_and_exit_status_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     models.identity(tmp_path / "bare.onnx")
+    models.forecaster(tmp_path / "prices")
     (tmp_path / "empty").mkdir()
     write_pair(tmp_path / "d", "t10k", dark=1, bright=1)
     write_pair(tmp_path / "large", "t10k", dark=1, bright=1, side=(5, 5))
