@@ -16,6 +16,8 @@ from vaka.models.pipeline import Arrays, Pipeline
 
 TIMESTAMP = "timestamp"
 TIMESTAMPS = "timestamps"
+MOST = 1e100
+"""Squares of larger values leave too little room in FP64: a forecast from them might be none."""
 
 
 class Forecast(msgspec.Struct, omit_defaults=True):
@@ -75,6 +77,8 @@ class Forecasting(Pipeline):
         for name, array in [(PAST, past), *((n, a) for n, a in inputs.items() if n == FUTURE)]:
             if not np.isfinite(array).all():
                 raise BadInput(f"input {name!r} has NaN or infinity: fill the gaps of the series")
+            if (large := array[np.abs(array) > MOST]).size:
+                raise BadInput(f"input {name!r} has {large[0]:g}: give values from {-MOST:g} to {MOST:g}")
         if self._positive and (past[..., : len(self.targets)] <= 0).any():
             raise BadInput(
                 f"input 'past' has values that are not positive: {', '.join(self.targets)} must be"

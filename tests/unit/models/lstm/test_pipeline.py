@@ -79,6 +79,16 @@ def test_tensors_with_gaps_or_too_short_are_refused(predictor: Predictor) -> Non
         predictor.predict({"past": np.ones((1, 3, 1)), "timestamp": stamp})
 
 
+def test_values_are_taken_as_far_as_they_can_be_forecast_from(published) -> None:
+    own = Predictor(published.folder / "model.onnx", published.manifest)
+    values = 1e100 * (-1.0) ** np.arange(32)
+    stamp = np.array([[""]], object)
+    found = own.predict({"past": values.reshape(1, -1, 1), "timestamp": stamp})
+    assert all(np.isfinite(found[name]).all() for name in ("mean", "quantiles"))
+    with pytest.raises(BadInput, match=r"input 'past' has -1e\+300: give values from -1e\+100 to 1e\+100"):
+        own.predict({"past": np.full((1, 32, 1), -1e300), "timestamp": stamp})
+
+
 def test_a_model_of_logarithms_refuses_what_has_none(models, tmp_path: Path) -> None:
     folder = models.forecaster(tmp_path / "model", positive=True)
     with pytest.raises(BadInput, match="values that are not positive: price must be"):
