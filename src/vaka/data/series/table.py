@@ -20,8 +20,10 @@ def read_table(file: Path, form: str) -> Columns:
     """All columns of a file, in its order of rows; DatasetError says what is wrong."""
     kind = SUFFIXES.get(file.suffix.lower(), "csv") if form == "auto" else form
     columns = _parquet(file) if kind == "parquet" else _csv(file)
-    if len(columns) < 2 or not next(iter(columns.values())):
-        raise DatasetError(file, f"needs a time column, another one and rows: it has {', '.join(columns)}")
+    rows = len(next(iter(columns.values()), []))
+    if len(columns) < 2 or not rows:
+        told = f"it has {', '.join(columns) or 'no columns'} and {rows} rows"
+        raise DatasetError(file, f"needs a time column, another one and rows: {told}")
     return columns
 
 
@@ -32,7 +34,9 @@ def _csv(file: Path) -> Columns:
             stream.seek(0)
             separator = max(",;\t", key=head.count)
             rows = [row for row in csv.reader(stream, delimiter=separator) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DatasetError(file, f"cannot be read as CSV: {error}: save it as UTF-8") from error
+    except (OSError, csv.Error) as error:
         raise DatasetError(file, f"cannot be read as CSV: {error}") from error
     if not rows:
         raise DatasetError(file, "is empty")
@@ -42,8 +46,7 @@ def _csv(file: Path) -> Columns:
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(names):
             raise DatasetError(file, f"row {number} has {len(row)} fields, the header {len(names)}")
-    cells = zip(*rows[1:], strict=True)
-    return {name: [_cell(text) for text in column] for name, column in zip(names, cells, strict=False)}
+    return {name: [_cell(row[place]) for row in rows[1:]] for place, name in enumerate(names)}
 
 
 def _cell(text: str) -> str | None:
@@ -81,7 +84,8 @@ def numbers(values: Sequence[Any], name: str, file: Path) -> NDArray[np.float64]
             found[place] = float(value)
         except (TypeError, ValueError):
             told = f"row {place + 2}: {name} is {value!r}, which is no number"
-            raise DatasetError(file, told) from None
+            hint = ": write decimals with a point, and thousands with nothing" if "," in str(value) else ""
+            raise DatasetError(file, told + hint) from None
         if np.isinf(found[place]):
             raise DatasetError(file, f"row {place + 2}: {name} is {value!r}, which is not finite")
     return found

@@ -108,10 +108,12 @@ def test_a_part_of_the_table_can_be_chosen(tmp_path: Path) -> None:
     ("text", "options", "told"),
     [
         ("", {}, "is empty"),
+        ("date,price\n", {}, "needs a time column, another one and rows: it has date, price and 0 rows"),
         ("a,b\n1,2\n", {}, "has no column of times"),
         (table(DAYS), {"time_column": "day"}, "has no column 'day': it has date, price"),
         (table(DAYS[:5]), {}, "has 5 rows.*16 are needed"),
         (table(DAYS, ["dear", *range(29)]), {}, "row 2: price is 'dear', which is no number"),
+        (table(DAYS, ['"1,5"', *range(29)]), {}, "price is '1,5', which is no number: write .* a point"),
         (table(DAYS, ["inf", *range(29)]), {}, "row 2: price is 'inf', which is not finite"),
         (table(DAYS) + "2024-02-01\n", {}, "row 32 has 1 fields, the header 2"),
         (table(DAYS), {"frequency": "M"}, "several values within one month: give a finer frequency"),
@@ -124,6 +126,13 @@ def test_a_part_of_the_table_can_be_chosen(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, options: dict[str, Any], told: str) -> None:
     with pytest.raises(DatasetError, match=told):
         load(tmp_path, text, **options)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_other_encodings_than_utf_8_are_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "prices.csv").write_text(table(DAYS).replace("price", "größe"), encoding=encoding)
+    with pytest.raises(DatasetError, match=r"prices\.csv: cannot be read as CSV: .*: save it as UTF-8"):
+        read(tmp_path, SeriesOptions())
 
 
 def test_a_folder_must_hold_one_table(tmp_path: Path) -> None:
