@@ -1,7 +1,7 @@
 """Texts to times: those that can only be understood in one way."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import numpy as np
 
@@ -22,6 +22,8 @@ _EITHER = (
 
 def parse_times(texts: Sequence[str], form: str | None = None) -> Times:
     """UTC times of texts; a time zone is converted, and without one UTC is meant.
+
+    Several times that are all midnight in their zones are days: those that were written, not those of UTC.
 
     Args:
         form: a format as for strptime; None tries ISO 8601 and what else is common.
@@ -80,11 +82,13 @@ def _parsed(text: str, form: str | None) -> datetime:
 
 
 def _array(times: Sequence[datetime]) -> Times:
-    return np.array([_utc(time) if time.tzinfo else time for time in times], "datetime64[s]")
+    if len(times) > 1 and all(t.tzinfo and t.time() == time() for t in times):
+        times = [t.replace(tzinfo=None) for t in times]
+    return np.array([_utc(t) if t.tzinfo else t for t in times], "datetime64[s]")
 
 
-def _utc(time: datetime) -> datetime:
+def _utc(zoned: datetime) -> datetime:
     try:
-        return time.astimezone(UTC).replace(tzinfo=None)
+        return zoned.astimezone(UTC).replace(tzinfo=None)
     except OverflowError:
-        raise ValueError(f"'{time.isoformat()}' is not within the years 1 to 9999 in UTC") from None
+        raise ValueError(f"'{zoned.isoformat()}' is not within the years 1 to 9999 in UTC") from None

@@ -69,6 +69,12 @@ def test_days_without_trading_are_no_steps(tmp_path: Path) -> None:
     assert "1 steps without a value (holidays) are left out as if they were not" in series.notes
 
 
+def test_business_days_east_of_utc_are_those_of_their_zone(tmp_path: Path) -> None:
+    weekdays = [f"{day}T00:00:00+02:00" for day in DAYS if np.is_busday(day)]
+    series = load(tmp_path, table(weekdays))
+    assert (str(series.frequency), str(series.times[0])) == ("B", "2024-01-01T00:00:00")
+
+
 def test_columns_have_roles(tmp_path: Path) -> None:
     rows = "".join(f"{day};{i};{i * 2};{i % 2}\n" for i, day in enumerate(DAYS))
     text = f"when;price;volume;holiday\n{rows}"

@@ -18,6 +18,12 @@ def test_time_zones_are_converted() -> None:
     assert parse_times(["2019-03-01T01:00:00+02:00"])[0] == np.datetime64("2019-02-28T23:00")
 
 
+def test_midnights_of_a_zone_are_its_days() -> None:
+    found = parse_times(["2019-03-29T00:00:00+01:00", "2019-04-01T00:00:00+02:00"])
+    assert [str(time) for time in found] == ["2019-03-29T00:00:00", "2019-04-01T00:00:00"]
+    assert parse_time("2019-03-29T00:00:00+01:00") == np.datetime64("2019-03-28T23:00"), "perhaps an hour"
+
+
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-02:00"])
 def test_times_outside_of_the_calendar_in_utc_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"'{re.escape(text)}' is not within the years 1 to 9999 in UTC"):
