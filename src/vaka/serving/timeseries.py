@@ -15,7 +15,6 @@ from msgspec import Meta
 
 from vaka.artifacts.errors import BadInput
 from vaka.artifacts.tensors import Array
-from vaka.data.series.times import parse_time
 from vaka.models.lstm.pipeline import TIMESTAMPS, Forecasting
 from vaka.models.lstm.rolling import MEAN, QUANTILES
 from vaka.models.pipeline import Arrays, Pipeline
@@ -144,7 +143,7 @@ def _last(one: Input, model: Forecasting, where: str) -> str:
     if not said:
         return ""
     try:
-        last = parse_time(said)
+        last = model.time(said)
     except ValueError as error:
         raise BadRequest(f"{where}.{field}: {error}") from None
     if not one.timestamp and len(one.series) > 1:

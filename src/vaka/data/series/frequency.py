@@ -44,9 +44,14 @@ class Frequency:
         return f"{self.multiple if self.multiple > 1 else ''}{self.unit}"
 
     @property
+    def of_days(self) -> bool:
+        """Whether steps are whole days, or more."""
+        return self.unit not in ("S", "T", "H")
+
+    @property
     def seasons(self) -> tuple[int, ...]:
         """After how many steps things may repeat: the day, the week, the year."""
-        if self.unit in ("S", "T", "H"):
+        if not self.of_days:
             step = self.multiple * _SECONDS[self.unit]
             whole = [span // step for span in (3600, 86400, 7 * 86400) if span % step == 0]
             return tuple(count for count in whole if count > 1)

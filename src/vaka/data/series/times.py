@@ -47,10 +47,14 @@ def parse_times(texts: Sequence[str], form: str | None = None) -> Times:
     return np.concatenate([_mixed(text) for text in texts])
 
 
-def parse_time(text: str) -> np.datetime64:
-    """The UTC time of a single text; ValueError says how to write it."""
+def parse_time(text: str, *, days: bool = False) -> np.datetime64:
+    """The UTC time of a single text; ValueError says how to write it.
+
+    Args:
+        days: whether it is one of a series of days, in which midnight of a zone is the day that is written.
+    """
     try:
-        found: np.datetime64 = parse_times([text])[0]
+        found: np.datetime64 = parse_times([text] * (2 if days else 1))[0]  # by itself it may be an hour
     except ValueError as error:
         raise ValueError(f"{error}: write YYYY-MM-DD, with a time as in 2019-01-31T12:30") from None
     return found

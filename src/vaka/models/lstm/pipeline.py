@@ -97,10 +97,14 @@ class Forecasting(Pipeline):
         if not timestamp:
             return [""] * self.horizon
         try:
-            last = parse_time(timestamp)
+            last = self.time(timestamp)
         except ValueError as error:
             raise BadInput(f"{where}: {error}") from None
         return [f"{time}Z" for time in self.following(last, self.horizon)]
+
+    def time(self, text: str) -> np.datetime64:
+        """Of a value of such a series; ValueError says how to write it."""
+        return parse_time(text, days=self.frequency.of_days)
 
     def following(self, last: np.datetime64, steps: int) -> Times:
         """The times of the values after the one at `last`."""

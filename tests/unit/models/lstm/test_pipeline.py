@@ -39,6 +39,8 @@ def test_pasts_of_any_length_and_without_times_go_together(predictor: Predictor)
     assert first.timestamps == []
     times = {"past": PAST, "timestamps": ["2018-12-18", "2018-12-19", "2018-12-20", "2018-12-21"]}
     assert predicted(predictor, [times])[0].timestamps[0] == "2018-12-24T00:00:00Z"
+    berlin = {"past": PAST, "timestamp": "2018-12-21T00:00:00+01:00"}
+    assert predicted(predictor, [berlin])[0].timestamps[0] == "2018-12-24T00:00:00Z"
 
 
 def test_tensors_may_be_longer_than_the_context(predictor: Predictor) -> None:
