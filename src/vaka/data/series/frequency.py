@@ -106,10 +106,23 @@ def infer(times: Times) -> Frequency:
     for unit, least, most, span in (("Y", 365, 366, 1), ("Q", 90, 92, 1), ("M", 28, 31, 1)):
         if least * day <= step <= most * day and step != 28 * day:
             return Frequency(unit, span)
+    if months := _months_apart(times):
+        return Frequency("M", months)
     for unit in ("W", "D", "H", "T"):
         if step % _SECONDS[unit] == 0:
             return Frequency(unit, step // _SECONDS[unit])
     return Frequency("S", step)
+
+
+def _months_apart(times: Times) -> int:
+    """How many months, mostly, if all are on one day of the month, or its last; 0 if they are not."""
+    days = times.astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    first, last = ((months + i).astype("datetime64[D]") - days for i in range(2))
+    if len(np.unique(first)) > 1 and len(np.unique(last)) > 1:
+        return 0
+    values, counts = np.unique(np.diff(months).astype(int), return_counts=True)
+    return int(values[np.argmax(counts)])
 
 
 def days_of(dates: Sequence[str]) -> Days:

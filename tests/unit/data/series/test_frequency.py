@@ -48,6 +48,9 @@ def test_the_end_of_a_month_stays_its_end() -> None:
         ("2024-01-01", "30T"),
         ("2024-01-01", "H"),
         ("2024-01-01", "10S"),
+        ("1950-07-01", "6M"),
+        ("2024-01-31", "2M"),
+        ("2024-01-15", "24M"),
     ],
 )
 def test_the_frequency_is_inferred(first: str, shorthand: str) -> None:
