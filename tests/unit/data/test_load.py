@@ -136,6 +136,21 @@ def test_archives_are_unpacked(tmp_path: Path, name: str, write: object) -> None
 
 
 @pytest.mark.parametrize("write", [write_zip, write_tar])
+def test_what_macos_adds_to_an_archive_is_left_out(tmp_path: Path, write: object) -> None:
+    own = {f"data/{label}/{i}.png": png(i) for label in "ab" for i in range(2)}
+    added = {
+        "__MACOSX/data/a/._0.png": b"?",
+        "data/a/._0.png": b"?",
+        ".DS_Store": b"?",
+        "data/.DS_Store": b"?",
+    }
+    file = tmp_path / ("d.zip" if write is write_zip else "d.tar.gz")
+    write(file, own | added)  # type: ignore[operator]
+    parts = read(file, scratch=tmp_path / "scratch")
+    assert (len(parts.splits["train"]), parts.classes, parts.notes) == (4, ("a", "b"), ())
+
+
+@pytest.mark.parametrize("write", [write_zip, write_tar])
 @pytest.mark.parametrize("path", ["../evil.png", "/evil.png", "a/../../evil.png"])
 def test_nothing_lands_outside(tmp_path: Path, write: object, path: str) -> None:
     file = tmp_path / ("d.zip" if write is write_zip else "d.tar.gz")
