@@ -19,6 +19,11 @@ class _Member(NamedTuple):
     content: IO[bytes]
 
 
+def is_archive(file: Path) -> bool:
+    """By its name."""
+    return file.name.lower().endswith(SUFFIXES)
+
+
 def unpack(archive: Path, into: Path) -> Path:
     """The folder with the archive's files: a new one in `into`, or the only one that the archive has."""
     folder = into / "unpacked"
@@ -47,7 +52,7 @@ def _members(archive: Path) -> Iterator[_Member]:
             for info in packed.infolist():
                 if not info.is_dir():
                     yield _Member(info.filename, info.file_size, packed.open(info))
-    elif archive.name.lower().endswith(SUFFIXES):
+    elif is_archive(archive):
         with tarfile.open(archive) as tape:
             for entry in tape:
                 if content := tape.extractfile(entry) if entry.isfile() else None:

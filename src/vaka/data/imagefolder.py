@@ -11,19 +11,12 @@ from typing import TypeVar
 import numpy as np
 
 from vaka.data.dataset import DatasetError, Images, ImageShape, Parts, Split
+from vaka.data.folders import SPLITS, is_visible
 from vaka.data.idx import LABELS, read_labels
 from vaka.data.pictures import SUFFIXES, PictureError, decode, header
 
 LARGEST_SIDE = 224
 """Larger images are shrunk to this, the size that image classifiers are commonly trained at."""
-_SPLITS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 _T = TypeVar("_T")
 
 
@@ -60,19 +53,14 @@ def common_shape(shapes: list[ImageShape]) -> ImageShape:
 
 
 def _visible_folders(folder: Path) -> list[Path]:
-    return [p for p in sorted(folder.iterdir()) if p.is_dir() and _is_visible(p, folder)]
-
-
-def _is_visible(path: Path, folder: Path) -> bool:
-    """Whether neither it nor what it lies in, below the folder, is what systems and tools put there."""
-    return not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+    return [p for p in sorted(folder.iterdir()) if p.is_dir() and is_visible(p, folder)]
 
 
 def _split_folders(folder: Path) -> dict[Split, Path]:
     below = _visible_folders(folder)
     named: dict[Split, Path] = {}
-    for path in [p for p in below if p.name.lower() in _SPLITS]:
-        first = named.setdefault(_SPLITS[path.name.lower()], path)
+    for path in [p for p in below if p.name.lower() in SPLITS]:
+        first = named.setdefault(SPLITS[path.name.lower()], path)
         if first != path:
             raise DatasetError(path, f"is a second folder of the split {first.name}/: keep one")
     if odd := [p for p in below if named and p not in named.values()]:
@@ -90,14 +78,14 @@ def _classes(folder: Path, root: Path) -> tuple[str, ...]:
 
 
 def _list(root: Path, classes: tuple[str, ...]) -> _Listing:
-    if loose := [p for p in sorted(root.iterdir()) if p.is_file() and _is_image(p) and _is_visible(p, root)]:
+    if loose := [p for p in sorted(root.iterdir()) if p.is_file() and _is_image(p) and is_visible(p, root)]:
         raise DatasetError(loose[0], "is in no class folder: put it in a folder with the name of its class")
     listing = _Listing([], [], others=0)
     others = 0
     for below in _visible_folders(root):
         if below.name not in classes:
             raise DatasetError(below, f"is no class of the data set: known are {', '.join(classes)}")
-        files = [p for p in sorted(below.rglob("*")) if p.is_file() and _is_visible(p, below)]
+        files = [p for p in sorted(below.rglob("*")) if p.is_file() and is_visible(p, below)]
         images = [p for p in files if _is_image(p)]
         if not images:
             raise DatasetError(below, "has no image in it")

@@ -13,18 +13,11 @@ import numpy as np
 
 from vaka.data import archive
 from vaka.data.dataset import DatasetError, Split, one_split, to_learn_from
+from vaka.data.folders import SPLITS
 from vaka.data.pair_tables import SUFFIXES, Columns, rows
 
 FORMATS = ("auto", *SUFFIXES)
-_SPLITS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-}
+_SPLITS: dict[str, Split] = {**SPLITS, "dev": "validation"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ def _tables(source: Path, format: str, scratch: Path) -> dict[Split, Path]:  # n
     kinds = SUFFIXES if format == "auto" else (format,)
     if source.is_file() and source.suffix[1:].lower() in kinds:
         return {"train": source}
-    if source.is_file() and not source.name.lower().endswith(archive.SUFFIXES):
+    if source.is_file() and not archive.is_archive(source):
         known = ", ".join(f".{kind}" for kind in kinds)
         raise DatasetError(
             source, f"is neither a table ({known}) nor an archive ({', '.join(archive.SUFFIXES)})"

@@ -5,35 +5,23 @@ from collections import defaultdict
 from pathlib import Path
 
 from vaka.data.dataset import DatasetError, Split
+from vaka.data.folders import SPLITS, is_visible
 from vaka.data.pictures import SUFFIXES
-
-WORDS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 
 
 def split_of(path: Path, root: Path) -> Split | None:
     """The split that a path below the root names, in its file's name or a folder's; None where none does."""
     for part in reversed(path.relative_to(root).parts):
         for word in re.split(r"[^a-z]+", part.lower()):
-            if word in WORDS:
-                return WORDS[word]
+            if word in SPLITS:
+                return SPLITS[word]
     return None
 
 
 def visible(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """All files below the root with one of the endings, hidden ones left out, in order."""
     found = (path for path in root.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    return sorted(p for p in found if not any(part.startswith((".", "__MACOSX")) for part in _parts(p, root)))
-
-
-def _parts(path: Path, root: Path) -> tuple[str, ...]:
-    return path.relative_to(root).parts
+    return sorted(path for path in found if is_visible(path, root))
 
 
 class PictureFiles:

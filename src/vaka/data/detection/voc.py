@@ -8,11 +8,12 @@ from xml.etree import ElementTree
 from vaka.data.dataset import DatasetError, Split
 from vaka.data.detection.boxes import Boxes
 from vaka.data.detection.dataset import Parts, Picture
-from vaka.data.detection.layout import WORDS, PictureFiles, split_of, visible
+from vaka.data.detection.layout import PictureFiles, split_of, visible
+from vaka.data.folders import SPLITS
 from vaka.data.pictures import SUFFIXES
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_LISTS: dict[str, Split] = {"trainval": "train", **WORDS}
+_LISTS: dict[str, Split] = {"trainval": "train", **SPLITS}
 """Lists of pictures by their files' names; what a later one says counts."""
 
 

@@ -12,7 +12,8 @@ import yaml
 from vaka.data.dataset import DatasetError, Split
 from vaka.data.detection.boxes import Boxes
 from vaka.data.detection.dataset import Parts, Picture
-from vaka.data.detection.layout import WORDS, split_of, visible
+from vaka.data.detection.layout import split_of, visible
+from vaka.data.folders import SPLITS
 from vaka.data.idx import read_labels
 from vaka.data.pictures import SUFFIXES
 
@@ -140,7 +141,7 @@ def _folders(content: dict[str, Any], file: Path, root: Path) -> dict[Path, Spli
             places = (Path(content.get("path") or "", one), Path(one), Path(one.removeprefix("../")))
             for folder in ((file.parent / place).resolve() for place in places):
                 if folder.is_dir() and root.resolve() in folder.parents:
-                    folders.setdefault(folder, WORDS[split])
+                    folders.setdefault(folder, SPLITS[split])
                     break
     return folders
 

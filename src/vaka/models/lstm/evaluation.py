@@ -12,7 +12,7 @@ from vaka.api.architectures.lstm import SeriesOptions
 from vaka.api.dataset import DatasetSpec
 from vaka.artifacts.manifest import Manifest
 from vaka.artifacts.runtime import Predict
-from vaka.data.archive import SUFFIXES, unpack
+from vaka.data.archive import is_archive, unpack
 from vaka.data.dataset import DatasetError
 from vaka.data.series import Series
 from vaka.data.series import read as read_series
@@ -104,7 +104,7 @@ def series_for(manifest: Manifest, source: Path, options: SeriesOptions, form: s
 
 def unpacked(source: Path, scratch: Path) -> Path:
     """The source, or what an archive holds."""
-    return unpack(source, scratch) if source.name.lower().endswith(SUFFIXES) else source
+    return unpack(source, scratch) if is_archive(source) else source
 
 
 def _begin(
