@@ -1,6 +1,7 @@
 """Boxes as people write them: what is wrong is repaired, or left out, and told."""
 
 from collections import Counter
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,9 @@ class Boxes:
         if not np.isfinite(given).all():
             raise DatasetError(said, f"has a box of {file.name} that is no finite number")
         clipped = np.clip(given, 0, [width, height, width, height])
-        kinds, crowds = np.array(classes, np.int64), np.array(crowd or [False] * len(given), bool)
-        repeated = _repeated(np.column_stack([given, kinds, crowds]))
+        crowd = crowd or [False] * len(boxes)
+        kinds, crowds = np.array(classes, np.int64), np.array(crowd, bool)
+        repeated = _repeated(zip(boxes, classes, crowd, strict=True))
         kept = self._judged(given, clipped, repeated, said)
         return Picture(file, width, height, clipped[kept].astype(np.float32), kinds[kept], crowds[kept])
 
@@ -85,11 +87,10 @@ class Boxes:
         return tuple(f"{n} {what}, {done[what]}; first in {self._first[what]}" for what, n in counts.items())
 
 
-def _repeated(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Mask [n] of the rows [n, values] that have been there before."""
-    repeated = np.ones(len(rows), bool)
-    repeated[np.unique(rows, axis=0, return_index=True)[1]] = False
-    return repeated
+def _repeated(things: Iterable[Hashable]) -> NDArray[np.bool_]:
+    """Mask [n] of the things that have been there before."""
+    first: dict[Hashable, int] = {}
+    return np.array([first.setdefault(thing, i) != i for i, thing in enumerate(things)], bool)
 
 
 def _size(file: Path, said: Path, size: tuple[int, int] | None) -> tuple[int, int]:

@@ -29,10 +29,12 @@ class PictureFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._splits: dict[Path, Split | None] = {}
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for file in visible(root, SUFFIXES):
             self._by_name[file.name].append(file)
-        self._splits = {self._split(file) for files in self._by_name.values() for file in files}
+            self._splits[file] = split_of(file.parent, root)
+        self._told = set(self._splits.values())
 
     def find(self, name: str, said: Path, split: Split | None) -> Path:
         """The file of that name: beside `said`, else of its split, else the only one of that name.
@@ -43,10 +45,10 @@ class PictureFiles:
         path = Path(name.replace("\\", "/"))
         found = self._by_name.get(path.name, [])
         beside = [file for file in found if file == said.parent / path]
-        same = [file for file in found if split and self._split(file) == split]
+        same = [file for file in found if split and self._splits[file] == split]
         tail = [file for file in found if file.parts[-len(path.parts) :] == path.parts]
-        mine = [file for file in found if not split or self._split(file) in (None, split)]
-        if split and split not in self._splits:
+        mine = [file for file in found if not split or self._splits[file] in (None, split)]
+        if split and split not in self._told:
             mine = tail or mine
         for chosen in (beside, same, mine):
             if len(chosen) == 1:
@@ -57,9 +59,6 @@ class PictureFiles:
         if len(exact) == 1:
             return exact[0]
         raise DatasetError(said, f"names {name}, which may be {mine[0]} or {mine[1]}")
-
-    def _split(self, file: Path) -> Split | None:
-        return split_of(file.parent, self._root)
 
 
 def _but(found: list[Path]) -> str:

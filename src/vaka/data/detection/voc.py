@@ -1,6 +1,7 @@
 """Pascal VOC's XML (Everingham et al. 2010): a file for each picture, pixels counted from 1, both ends in."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from math import isfinite, nan
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,18 +20,17 @@ _LISTS: dict[str, Split] = {"trainval": "train", **SPLITS}
 
 def annotation_files(root: Path) -> list[Path]:
     """XML files whose root element is `annotation`."""
-    return [file for file in visible(root, (".xml",)) if _is_voc(file)]
+    return list(_annotations(root))
 
 
 def read(root: Path) -> Parts:
     """All splits: of ImageSets/Main where there is such a folder, else by the folders' names."""
-    files = annotation_files(root)
-    if not files:
+    parsed = _annotations(root)
+    if not parsed:
         for file in visible(root, (".xml",)):
             _parse(file)  # says what is wrong with it
         raise DatasetError(root, "has no VOC annotations: XML files of <annotation>, one for each picture")
     listed = _listed(root)
-    parsed = {file: _parse(file) for file in files}
     names = (_text(each, "name", file) for file, tree in parsed.items() for each in tree.iter("object"))
     classes = tuple(sorted(set(names)))
     pictures, boxes = PictureFiles(root), Boxes()
@@ -41,7 +41,17 @@ def read(root: Path) -> Parts:
             splits.setdefault(told or "train", []).append(
                 _picture(file, tree, told, classes, pictures, boxes)
             )
-    return Parts(splits, classes, notes=(*boxes.notes, *_unlisted(listed, {file.stem for file in files})))
+    return Parts(splits, classes, notes=(*boxes.notes, *_unlisted(listed, {file.stem for file in parsed})))
+
+
+def _annotations(root: Path) -> dict[Path, ElementTree.Element]:
+    """What the XML files hold that are annotations."""
+    found = {}
+    for file in visible(root, (".xml",)):
+        with suppress(DatasetError):  # some other file, and broken
+            if (tree := _parse(file)).tag == "annotation":
+                found[file] = tree
+    return found
 
 
 def _listed(root: Path) -> dict[str, Split]:
@@ -68,13 +78,6 @@ def _unlisted(listed: dict[str, Split], annotated: set[str]) -> Iterator[str]:
         yield f"annotations in no list are left out: {len(unknown):,}, such as of {min(unknown)}"
     if missing := set(listed) - annotated:
         yield f"listed pictures without annotation are left out: {len(missing):,}, such as {min(missing)}"
-
-
-def _is_voc(file: Path) -> bool:
-    try:
-        return _parse(file).tag == "annotation"
-    except DatasetError:
-        return False  # some other file, and broken
 
 
 def _parse(file: Path) -> ElementTree.Element:
